@@ -1,0 +1,10 @@
+//! Everything the fleet decides, and nothing it does.
+//!
+//! No AWS, no network, no clock: a decision is a function of what was seen.
+
+pub mod card;
+pub mod decision;
+pub mod failover;
+pub mod lsn;
+pub mod policy;
+pub mod state;

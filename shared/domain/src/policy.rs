@@ -1,0 +1,99 @@
+//! What the owner of a cluster allows: part of the spec, carried by the card.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Limits of automatic promotion. Every field has a default, given with its reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Policy {
+    /// Milliseconds between two probes of a member.
+    ///
+    /// 1000: shorter finds little sooner and triples the load on `pg_hba` and TLS.
+    #[schemars(range(min = 200, max = 60_000))]
+    pub probe_interval_ms: u64,
+    /// Milliseconds after which a probe of a member counts as failed.
+    ///
+    /// 900: below the interval, so that probes do not pile up on a dead host.
+    #[schemars(range(min = 100, max = 10_000))]
+    pub probe_timeout_ms: u64,
+    /// Failed probes in a row that raise suspicion.
+    ///
+    /// 3: one lost packet costs one probe, a dead host costs all of them.
+    #[schemars(range(min = 2, max = 60))]
+    pub failures: u32,
+    /// Milliseconds without a message from the writer after which a standby's
+    /// WAL receiver counts as a witness that the writer is down.
+    ///
+    /// 3000: generated members set `wal_receiver_timeout` to 5 s, so that an
+    /// idle live writer is heard at least every 2.5 s.
+    #[schemars(range(min = 2_600, max = 60_000))]
+    pub witness_silence_ms: u64,
+    /// Milliseconds that a member whose host answers, but whose port refuses,
+    /// has to restart PostgreSQL by itself.
+    ///
+    /// 5000: a restart after a crash takes 1-2 s plus recovery.
+    #[schemars(range(min = 0, max = 600_000))]
+    pub local_restart_ms: u64,
+    /// Seconds after a change of writer in which no second one is made.
+    ///
+    /// 60: time for the old writer's clients to arrive; a person decides sooner.
+    #[schemars(range(min = 0, max = 86_400))]
+    pub cool_down_s: u64,
+    /// Bytes of log that an asynchronous successor may lack.
+    ///
+    /// 1 MiB: Patroni's default (`maximum_lag_on_failover`).
+    pub max_lost_bytes: u64,
+    /// Whether the old writer's instance is stopped after a promotion.
+    ///
+    /// `true`: a host that comes back by itself is one risk less.
+    pub stop_old_writer: bool,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Policy {
+            probe_interval_ms: 1_000,
+            probe_timeout_ms: 900,
+            failures: 3,
+            witness_silence_ms: 3_000,
+            local_restart_ms: 5_000,
+            cool_down_s: 60,
+            max_lost_bytes: 1024 * 1024,
+            stop_old_writer: true,
+        }
+    }
+}
+
+impl Policy {
+    /// Time between two probes of a member.
+    #[must_use]
+    pub fn probe_interval(&self) -> Duration {
+        Duration::from_millis(self.probe_interval_ms)
+    }
+
+    /// Time after which a probe counts as failed.
+    #[must_use]
+    pub fn probe_timeout(&self) -> Duration {
+        Duration::from_millis(self.probe_timeout_ms)
+    }
+
+    /// Silence after which a WAL receiver counts as a witness.
+    #[must_use]
+    pub fn witness_silence(&self) -> Duration {
+        Duration::from_millis(self.witness_silence_ms)
+    }
+
+    /// Time that a crashed PostgreSQL has to restart on a healthy host.
+    #[must_use]
+    pub fn local_restart(&self) -> Duration {
+        Duration::from_millis(self.local_restart_ms)
+    }
+
+    /// Time between two changes of writer.
+    #[must_use]
+    pub fn cool_down(&self) -> Duration {
+        Duration::from_secs(self.cool_down_s)
+    }
+}
