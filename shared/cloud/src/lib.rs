@@ -1,1 +1,24 @@
-//! todo
+//! The AWS side of the fleet: one file per service, each call named by the
+//! permission it needs.
+//!
+//! No call decides anything. Each either did what its name says, or returns a
+//! [`reconcile::Failure`] that says whether the same call may succeed later,
+//! came too late, or can never succeed as things are.
+
+pub mod cloudformation;
+mod config;
+pub mod ec2;
+pub mod environment;
+mod failure;
+pub mod lambda;
+pub mod route53;
+pub mod secrets;
+pub mod sns;
+pub mod ssm;
+pub mod state;
+
+#[cfg(test)]
+mod replay;
+
+pub use aws_config::SdkConfig;
+pub use config::{load, now_ms};

@@ -7,4 +7,7 @@ pub mod decision;
 pub mod failover;
 pub mod lsn;
 pub mod policy;
+pub mod records;
+pub mod spec;
 pub mod state;
+pub mod time;

@@ -65,9 +65,12 @@ pub struct Holder {
 pub struct Change {
     /// The writer that is being replaced.
     pub from: String,
-    /// Why: what was seen, one sentence a line of the page.
+    /// Why: what was seen, one sentence for each line of the page.
     pub seen: Vec<String>,
-    /// When the writer was first found silent, or the stop was first seen.
+    /// The old writer's last known write position, for the lag gate.
+    #[serde(default)]
+    pub last_writer_lsn: Option<Lsn>,
+    /// When the writer was first found silent, or its stop was first seen.
     pub silent_since_ms: u64,
     /// When the pass that began the change was woken, and by what.
     pub woken_at_ms: u64,
@@ -75,6 +78,9 @@ pub struct Change {
     pub woken_by: String,
     /// When the lease was taken.
     pub began_at_ms: u64,
+    /// The set that commits waited for when the change began.
+    #[serde(default)]
+    pub synchronous: Synchronous,
     /// Why the old writer can acknowledge no more writes; set before promotion.
     #[serde(default)]
     pub sure: Option<String>,
@@ -97,8 +103,8 @@ pub struct Promoted {
     pub member: String,
     /// Where its new timeline begins.
     pub at: Lsn,
-    /// Its timeline.
-    pub timeline: u32,
+    /// Its timeline before and after.
+    pub timeline: [u32; 2],
     /// When it accepted a write.
     pub at_ms: u64,
 }

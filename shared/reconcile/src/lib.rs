@@ -2,6 +2,8 @@
 
 mod failure;
 mod login;
+mod pass;
 
 pub use failure::{Failure, failed};
 pub use login::Login;
+pub use pass::{End, World, pass};

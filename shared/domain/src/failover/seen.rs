@@ -1,7 +1,7 @@
-//! What one look at a cluster's members yields.
+//! What one look at a member yields.
 
-use crate::lsn::Lsn;
-use std::{net::IpAddr, time::Duration};
+use crate::{lsn::Lsn, time::seconds};
+use std::{fmt, net::IpAddr, time::Duration};
 
 /// What EC2 says of a member's host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,4 +108,34 @@ pub struct ReceiverSeen {
     pub silent_for: Duration,
     /// The upstream's address, `sender_host`, when it is an address.
     pub upstream: Option<IpAddr>,
+}
+
+impl Sql {
+    /// Whether anything on the member answered.
+    #[must_use]
+    pub fn answers(&self) -> bool {
+        matches!(self, Sql::Writer(_) | Sql::Standby(_) | Sql::Alive(_))
+    }
+}
+
+impl fmt::Display for Sql {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Sql::Writer(writer) => write!(f, "accepts writes at {}, timeline {}", writer.lsn, writer.timeline),
+            Sql::Standby(standby) => {
+                write!(f, "is a standby at {}", standby.furthest().unwrap_or_default())?;
+                match (&standby.receiver, standby.upstream) {
+                    (_, None) => write!(f, ", frozen"),
+                    (None, Some(upstream)) => write!(f, ", without a stream from {upstream}"),
+                    (Some(receiver), Some(upstream)) => {
+                        write!(f, ", heard {upstream} {} ago", seconds(receiver.silent_for))
+                    }
+                }
+            }
+            Sql::Alive(answer) => write!(f, "answers: {answer}"),
+            Sql::Refused => f.write_str("is not running (the port refuses)"),
+            Sql::Silent(problem) => write!(f, "is silent ({problem})"),
+            Sql::NotAsked => f.write_str("was not asked"),
+        }
+    }
 }
