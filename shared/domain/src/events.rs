@@ -1,0 +1,162 @@
+//! What an event means, and for which function.
+//!
+//! Events are hints: they come late, twice, out of order or never, so an event
+//! only says where to look. It is read from any JSON value by looking up the
+//! few fields that are needed; nothing in it is trusted to be there, to have
+//! the right type or to be short.
+
+mod alarm;
+mod envelope;
+mod ignored;
+mod meaning;
+
+pub use ignored::Ignored;
+pub use meaning::{Alarm, Meaning, Subject, Suspicion};
+
+use envelope::Envelope;
+use serde_json::Value;
+use std::fmt;
+
+/// A function of the fleet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Function {
+    /// From a spec to a stack and its records.
+    DeployCluster,
+    /// Probes every cluster, for a minute, every minute.
+    WatchClusters,
+    /// Replaces a writer that is gone.
+    PromoteReplica,
+}
+
+impl Function {
+    /// All of them.
+    pub const ALL: [Function; 3] = [Function::DeployCluster, Function::WatchClusters, Function::PromoteReplica];
+
+    /// Its package, its folder, and its name in AWS after the fleet's.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Function::DeployCluster => "deploy-cluster",
+            Function::WatchClusters => "watch-clusters",
+            Function::PromoteReplica => "promote-replica",
+        }
+    }
+
+    /// Whether this function acts on events of this meaning.
+    fn takes(self, meaning: &Meaning) -> bool {
+        match (self, meaning) {
+            (_, Meaning::Schedule | Meaning::Ignored(_))
+            | (Function::DeployCluster, Meaning::Stack { .. } | Meaning::Spec { .. }) => true,
+            (Function::PromoteReplica, Meaning::InstanceState { state, .. }) => goes_down(state),
+            (
+                Function::PromoteReplica,
+                Meaning::Alarm(_) | Meaning::Suspicion(_) | Meaning::Attention { .. } | Meaning::Explain { .. },
+            ) => true,
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What names of this fleet's stacks and alarms begin with. Names of fleets have
+/// no dash, so that what follows is the cluster and never the rest of a fleet.
+#[must_use]
+pub fn prefix(fleet: &str) -> String {
+    format!("understudy-{fleet}-")
+}
+
+/// What an event means for a function of the fleet, whichever way it came.
+#[must_use]
+pub fn meaning_for(function: Function, fleet: &str, event: &Value) -> Meaning {
+    let meaning = match read(fleet, event) {
+        Meaning::Ignored(Ignored::NotAnEvent) => direct(function, event),
+        meaning => meaning,
+    };
+    if function.takes(&meaning) {
+        return meaning;
+    }
+    Meaning::Ignored(Ignored::NotFor { function, what: meaning.what() })
+}
+
+/// What a payload without an envelope asks of the function it was sent to.
+fn direct(function: Function, payload: &Value) -> Meaning {
+    match function {
+        Function::DeployCluster => Meaning::Spec { cluster: envelope::text(payload, "/cluster").map(str::to_owned) },
+        Function::PromoteReplica => match envelope::text(payload, "/explain") {
+            Some(cluster) => Meaning::Explain { cluster: cluster.to_owned() },
+            None => Meaning::Ignored(Ignored::NotAnEvent),
+        },
+        Function::WatchClusters => Meaning::Ignored(Ignored::NotAnEvent),
+    }
+}
+
+/// What an event says, whoever it is for.
+fn read(fleet: &str, event: &Value) -> Meaning {
+    let envelope = match Envelope::read(event) {
+        Ok(envelope) => envelope,
+        Err(reason) => return Meaning::Ignored(reason),
+    };
+    let meaning = match (envelope.source, envelope.kind) {
+        ("aws.ec2", "EC2 Instance State-change Notification") => instance(&envelope),
+        ("aws.cloudwatch", kind) => alarm::read(fleet, kind, &envelope),
+        ("aws.cloudformation", "CloudFormation Stack Status Change") => stack(fleet, &envelope),
+        ("aws.events" | "aws.scheduler", "Scheduled Event") => Ok(Meaning::Schedule),
+        ("understudy.watch-clusters", kind) => watched(kind, &envelope),
+        _ => Err(envelope.unknown()),
+    };
+    meaning.unwrap_or_else(Meaning::Ignored)
+}
+
+/// Whether an instance in this state stops serving, or has stopped.
+fn goes_down(state: &str) -> bool {
+    matches!(state, "stopping" | "stopped" | "shutting-down" | "terminated")
+}
+
+fn instance(envelope: &Envelope) -> Result<Meaning, Ignored> {
+    let instance = envelope.detail("/instance-id")?;
+    if !instance.strip_prefix("i-").is_some_and(|id| !id.is_empty() && id.bytes().all(|digit| digit.is_ascii_hexdigit())) {
+        return Err(Ignored::Malformed { field: "detail.instance-id" });
+    }
+    let state = envelope.detail("/state")?;
+    Ok(Meaning::InstanceState { instance: instance.to_owned(), state: state.to_owned() })
+}
+
+fn stack(fleet: &str, envelope: &Envelope) -> Result<Meaning, Ignored> {
+    let arn = envelope.detail("/stack-id")?;
+    let status = envelope.detail("/status-details/status")?;
+    let name = arn.split('/').nth(1).ok_or(Ignored::Malformed { field: "detail.stack-id" })?;
+    envelope.at_home(arn)?;
+    let Some(cluster) = name.strip_prefix(&prefix(fleet)).filter(|cluster| !cluster.is_empty()) else {
+        return Err(Ignored::OtherStack { stack: name.to_owned() });
+    };
+    if status.ends_with("_IN_PROGRESS") {
+        return Err(Ignored::StackBusy { stack: name.to_owned(), status: status.to_owned() });
+    }
+    Ok(Meaning::Stack { cluster: cluster.to_owned(), status: status.to_owned() })
+}
+
+/// What watch-clusters tells promote-replica.
+fn watched(kind: &str, envelope: &Envelope) -> Result<Meaning, Ignored> {
+    let cluster = envelope.detail("/cluster")?.to_owned();
+    let detail = envelope.payload;
+    match envelope.detail("/member") {
+        Ok(member) if kind == "Understudy Writer Suspected" => Ok(Meaning::Suspicion(Suspicion {
+            cluster,
+            member: member.to_owned(),
+            failures: detail.pointer("/failures").and_then(Value::as_u64),
+            silent_since_ms: detail.pointer("/silent_since_ms").and_then(Value::as_u64),
+            last_lsn: envelope::text(detail, "/last_lsn").and_then(|text| text.parse().ok()),
+            last_lsn_at_ms: detail.pointer("/last_lsn_at_ms").and_then(Value::as_u64),
+            problem: envelope::text(detail, "/problem").map(str::to_owned),
+        })),
+        _ => Ok(Meaning::Attention { cluster, what: kind.to_owned() }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+//! What an event can mean.
+
+use super::Ignored;
+use super::ignored::short;
+use crate::lsn::Lsn;
+use std::fmt;
+
+/// Which thing happened to what. Prints as one sentence without its full stop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Meaning {
+    /// EC2 changed the state of an instance.
+    InstanceState {
+        /// Its id.
+        instance: String,
+        /// EC2's word for the state it is in now.
+        state: String,
+    },
+    /// An alarm of a cluster went off.
+    Alarm(Alarm),
+    /// A change of a cluster's stack ended, well or badly.
+    Stack {
+        /// The cluster.
+        cluster: String,
+        /// `CloudFormation`'s word for the state it is in now.
+        status: String,
+    },
+    /// A schedule is due.
+    Schedule,
+    /// watch-clusters lost the writer of a cluster.
+    Suspicion(Suspicion),
+    /// watch-clusters found something about a cluster that is not finished.
+    Attention {
+        /// The cluster.
+        cluster: String,
+        /// What was found: the event's kind.
+        what: String,
+    },
+    /// The spec of a cluster, or what someone took for one.
+    Spec {
+        /// The cluster it names, when it names one.
+        cluster: Option<String>,
+    },
+    /// Somebody asks what would happen to a cluster now.
+    Explain {
+        /// The cluster.
+        cluster: String,
+    },
+    /// Nothing that anyone acts on.
+    Ignored(Ignored),
+}
+
+/// An alarm that went off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alarm {
+    /// Its name.
+    pub name: String,
+    /// Whom it is about.
+    pub subject: Subject,
+    /// Whether it was already in ALARM, its actions suppressed until now.
+    pub resumed: bool,
+}
+
+/// Whom an alarm is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// The cluster with this name.
+    Cluster(String),
+    /// The instance with this id.
+    Instance(String),
+    /// Someone in the fleet; the alarm does not say who.
+    Fleet,
+}
+
+/// What watch-clusters saw of a writer that it lost. Only the cluster and the
+/// member are needed to look; the rest is for the story.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suspicion {
+    /// The cluster.
+    pub cluster: String,
+    /// The member that was its writer.
+    pub member: String,
+    /// Failed probes in a row.
+    pub failures: Option<u64>,
+    /// When the first of them began, in milliseconds since 1970.
+    pub silent_since_ms: Option<u64>,
+    /// The writer's last known position.
+    pub last_lsn: Option<Lsn>,
+    /// When that was, in milliseconds since 1970.
+    pub last_lsn_at_ms: Option<u64>,
+    /// How the last probe failed.
+    pub problem: Option<String>,
+}
+
+impl Meaning {
+    /// What happened, without what follows from it.
+    pub(super) fn what(&self) -> String {
+        match self {
+            Meaning::InstanceState { instance, state } => format!("EC2 says that {} is {}", short(instance), short(state)),
+            Meaning::Alarm(alarm) if alarm.resumed => {
+                format!("alarm {} is in ALARM and no longer suppressed", short(&alarm.name))
+            }
+            Meaning::Alarm(alarm) => format!("alarm {} went to ALARM", short(&alarm.name)),
+            Meaning::Stack { cluster, status } => format!("the stack of {} is {}", short(cluster), short(status)),
+            Meaning::Schedule => "the schedule is due".to_owned(),
+            Meaning::Suspicion(seen) => seen.to_string(),
+            Meaning::Attention { cluster, what } => format!("watch-clusters says of {}: {}", short(cluster), short(what)),
+            Meaning::Spec { cluster: Some(cluster) } => format!("this is the spec of {}", short(cluster)),
+            Meaning::Spec { cluster: None } => "this is no event".to_owned(),
+            Meaning::Explain { cluster } => format!("somebody asks about {}", short(cluster)),
+            Meaning::Ignored(reason) => reason.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Meaning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = self.what();
+        match self {
+            Meaning::InstanceState { .. } => write!(f, "{what}: look at its cluster"),
+            Meaning::Alarm(Alarm { subject, .. }) => write!(f, "{what}: look at {subject}"),
+            Meaning::Stack { cluster, .. } | Meaning::Attention { cluster, .. } => {
+                write!(f, "{what}: look at {}", short(cluster))
+            }
+            Meaning::Schedule => write!(f, "{what}: look at every cluster"),
+            Meaning::Suspicion(seen) => write!(f, "{what}: look at {} at once", short(&seen.cluster)),
+            Meaning::Spec { cluster: Some(_) } => write!(f, "{what}: check it and deploy it"),
+            Meaning::Spec { cluster: None } => write!(f, "{what}: it is checked as a spec, and nothing else is done"),
+            Meaning::Explain { .. } => write!(f, "{what}: answer what would be done now, and do nothing"),
+            Meaning::Ignored(_) => write!(f, "ignored: {what}"),
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Subject::Cluster(cluster) => write!(f, "{}", short(cluster)),
+            Subject::Instance(instance) => write!(f, "the cluster of {}", short(instance)),
+            Subject::Fleet => f.write_str("every cluster"),
+        }
+    }
+}
+
+impl fmt::Display for Suspicion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "watch-clusters lost {}, the writer of {}", short(&self.member), short(&self.cluster))?;
+        if let Some(failures) = self.failures {
+            write!(f, ", after {failures} failed probes")?;
+        }
+        match &self.problem {
+            Some(problem) => write!(f, " ({})", short(problem)),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! I11: from the promotion to the page.
+
+use super::{Follow, Host, Ledger, Member, Observed, Reason, Seen, Sql, Step, WriterSeen, candidate, follow_steps};
+use crate::{
+    decision::Decision,
+    records::RecordsSeen,
+    state::{Change, Synchronous},
+};
+use std::net::IpAddr;
+
+/// Goes on after `new` was promoted: there is no way back.
+///
+/// What waits for something outside (Route 53's control plane) does not hold up
+/// what does not; the phase stays `changing` until all is done.
+pub(super) fn go_on(seen: &Observed, change: &Change, new: &Member) -> Decision<Step, Reason> {
+    complete(seen, change, new).unwrap_or_else(Decision::Refuse)
+}
+
+fn complete(seen: &Observed, change: &Change, new: &Member) -> Result<Decision<Step, Reason>, Reason> {
+    let Sql::Writer(answer) = &new.sql else {
+        return Ok(lost_again(seen, change, new));
+    };
+    if change.promoted.is_none() {
+        return Ok(Decision::Act(vec![Step::Prove { member: new.target(), epoch: seen.state.epoch }]));
+    }
+    let steps = remaining(seen, change, new, answer)?;
+    if !steps.is_empty() {
+        return Ok(Decision::Act(steps));
+    }
+    match &seen.records {
+        Seen::Known(_) => Ok(finish(seen, change, new)),
+        Seen::Unavailable(problem) => Err(Reason::RecordWaits {
+            writer: new.card.id.clone(),
+            address: new.card.address,
+            problem: problem.clone(),
+        }),
+        Seen::NotAsked => Ok(Decision::Wait(Reason::NotAsked("Route 53".to_owned()))),
+    }
+}
+
+/// I11: what is left to do, in order.
+fn remaining(
+    seen: &Observed,
+    change: &Change,
+    new: &Member,
+    answer: &WriterSeen,
+) -> Result<Vec<Step>, Reason> {
+    let mut steps = Vec::new();
+    let synchronous = repaired(seen, change);
+    if seen.state.synchronous != synchronous || !holds(answer, &synchronous) {
+        steps.push(Step::SetSynchronous { member: new.target(), synchronous });
+    }
+    let Follow { slots, follow } = follow_steps(seen, new, answer);
+    steps.extend(slots);
+    if let Seen::Known(records) = &seen.records {
+        steps.extend(writer_record(seen, new, records)?);
+    }
+    steps.extend(follow);
+    if let Some(old) = seen.member(&change.from)
+        && seen.policy.stop_old_writer
+        && matches!(old.host, Host::Running | Host::Pending)
+    {
+        steps.push(Step::StopHost(old.target()));
+    }
+    if let Seen::Known(records) = &seen.records {
+        steps.extend(reader_record(seen, new, records));
+    }
+    Ok(steps)
+}
+
+/// The new writer fell silent before the change was finished. The change ends
+/// with it as the writer of record, so that it is replaced by the same rules,
+/// with the same proof, as any other writer.
+fn lost_again(seen: &Observed, change: &Change, new: &Member) -> Decision<Step, Reason> {
+    match &new.sql {
+        Sql::Silent(_) | Sql::Refused => finish(seen, change, new),
+        Sql::Standby(_) => Decision::Refuse(Reason::WriterInRecovery(new.card.id.clone())),
+        _ => Decision::Wait(Reason::NotAsked(new.card.id.clone())),
+    }
+}
+
+fn finish(seen: &Observed, change: &Change, new: &Member) -> Decision<Step, Reason> {
+    match Ledger::of(seen, change, seen.looked_at_ms) {
+        Some(ledger) => {
+            let page = ledger.page(seen, &seen.writer_record);
+            Decision::Act(vec![Step::Finish { writer: new.target(), ledger: Box::new(ledger), page }])
+        }
+        // Promoted, not proven: the next look proves it first.
+        None => Decision::Wait(Reason::NotAsked(new.card.id.clone())),
+    }
+}
+
+/// Whom the new writer's commits wait for: the standbys that are left, as many
+/// of them as before if there are so many. Waiting for the dead would hang
+/// every commit and block the next promotion (its quorum could never be seen).
+///
+/// A change that was cut short keeps what it published.
+fn repaired(seen: &Observed, change: &Change) -> Synchronous {
+    let old = &seen.state.synchronous;
+    if !old.is_on() {
+        return old.clone();
+    }
+    let mut names: Vec<String> =
+        candidate::survivors(seen, &change.from).iter().map(|left| left.member.card.name.clone()).collect();
+    names.sort();
+    let required = old.required.min(u32::try_from(names.len()).unwrap_or(u32::MAX));
+    Synchronous { required, names }
+}
+
+fn holds(answer: &WriterSeen, synchronous: &Synchronous) -> bool {
+    super::squeeze(&answer.synchronous_setting) == super::squeeze(&synchronous.setting())
+}
+
+/// The step that moves the writer record, when it is not there yet.
+fn writer_record(seen: &Observed, new: &Member, records: &RecordsSeen) -> Result<Option<Step>, Reason> {
+    let to = (new.card.address, seen.state.epoch);
+    let from = match (records.writer.as_slice(), records.epoch) {
+        ([], None) => None,
+        ([address], Some(epoch)) if (*address, epoch) == to => return Ok(None),
+        ([address], Some(epoch)) if epoch < seen.state.epoch => Some((*address, epoch)),
+        (addresses, epoch) => {
+            return Err(Reason::RecordNotOurs { addresses: addresses.to_vec(), epoch, ours: seen.state.epoch });
+        }
+    };
+    Ok(Some(Step::MoveWriterRecord { from, to }))
+}
+
+/// Readers use the standbys that are left; with none left, the writer, so that
+/// they keep working.
+fn reader_record(seen: &Observed, new: &Member, records: &RecordsSeen) -> Option<Step> {
+    let mut wanted: Vec<IpAddr> =
+        candidate::survivors(seen, &new.card.id).iter().map(|left| left.member.card.address).collect();
+    if wanted.is_empty() {
+        wanted.push(new.card.address);
+    }
+    wanted.sort();
+    let mut now = records.reader.clone();
+    now.sort();
+    (wanted != now).then_some(Step::SetReaderRecord(wanted))
+}

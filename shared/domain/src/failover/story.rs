@@ -1,0 +1,265 @@
+//! What a change of writer is told by: the ledger item and the page.
+
+use super::{Observed, Reason, Sql};
+use crate::{
+    lsn::Lsn,
+    state::{Change, Promoted, Synchronous},
+    time::{bytes, clock, seconds},
+};
+use serde::{Deserialize, Serialize};
+use std::{fmt::Write as _, time::Duration};
+
+/// A message to the person on call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// At most 100 ASCII characters, as SNS wants of a subject.
+    pub subject: String,
+    /// The whole story.
+    pub text: String,
+}
+
+/// One failover as the ledger keeps it. Times are milliseconds since 1970.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ledger {
+    /// `failover`.
+    pub kind: String,
+    /// The cluster.
+    pub cluster: String,
+    /// The epoch that the change made.
+    pub epoch: u64,
+    /// Instance id of the old writer.
+    pub from: String,
+    /// Instance id of the new writer.
+    pub to: String,
+    /// Timeline before and after.
+    pub timeline: [u32; 2],
+    /// Where the new timeline begins.
+    pub promoted_at_lsn: Lsn,
+    /// Why the old writer could acknowledge no more writes.
+    pub evidence: String,
+    /// What was seen.
+    pub seen: Vec<String>,
+    /// The set that commits waited for before the change.
+    pub synchronous: bool,
+    /// When the writer was first found silent, or its stop was first seen.
+    pub silent_since_ms: u64,
+    /// When the pass that began the change was woken.
+    pub woken_at_ms: u64,
+    /// By what.
+    pub woken_by: String,
+    /// When the lease was taken.
+    pub began_at_ms: u64,
+    /// When the new writer had accepted a write.
+    pub promoted_at_ms: u64,
+    /// When the record was moved; `None` when it was not.
+    pub record_moved_at_ms: Option<u64>,
+    /// When all was done.
+    pub finished_at_ms: u64,
+    /// From the first silence until the record was moved, in milliseconds.
+    pub rto_ms: Option<u64>,
+    /// Acknowledged log that the new writer lacks, in bytes: 0 in synchronous
+    /// mode, `None` when the old writer's last position is not known.
+    pub rpo_bytes: Option<u64>,
+}
+
+impl Ledger {
+    /// The entry of a change whose promotion was noted; `None` before that.
+    #[must_use]
+    pub fn of(seen: &Observed, change: &Change, finished_at_ms: u64) -> Option<Self> {
+        let promoted = change.promoted.clone()?;
+        let moved = change.record_moved_at_ms;
+        Some(Ledger {
+            kind: "failover".to_owned(),
+            cluster: seen.cluster.clone(),
+            epoch: seen.state.epoch,
+            from: change.from.clone(),
+            to: promoted.member,
+            timeline: promoted.timeline,
+            promoted_at_lsn: promoted.at,
+            evidence: change.sure.clone().unwrap_or_default(),
+            seen: change.seen.clone(),
+            synchronous: change.synchronous.is_on(),
+            silent_since_ms: change.silent_since_ms,
+            woken_at_ms: change.woken_at_ms,
+            woken_by: change.woken_by.clone(),
+            began_at_ms: change.began_at_ms,
+            promoted_at_ms: promoted.at_ms,
+            record_moved_at_ms: moved,
+            finished_at_ms,
+            rto_ms: moved.map(|moved| moved.saturating_sub(change.silent_since_ms)),
+            rpo_bytes: if change.synchronous.is_on() { Some(0) } else { change.lost_bytes },
+        })
+    }
+
+    /// The page that tells this failover.
+    #[must_use]
+    pub fn page(&self, seen: &Observed, record: &str) -> Page {
+        let place = |id: &str| {
+            seen.member(id).map_or_else(|| id.to_owned(), |member| format!("{id} ({})", member.card.zone))
+        };
+        let took = self.rto_ms.map_or_else(
+            || "its record waits".to_owned(),
+            |ms| format!("{} after it fell silent", seconds(Duration::from_millis(ms))),
+        );
+        let mut text = String::new();
+        line(&mut text, "Seen", &self.seen.join("; "));
+        line(&mut text, "Sure", &self.evidence);
+        line(&mut text, "Done", &self.done(seen, record));
+        line(&mut text, "Lost", &self.lost());
+        line(&mut text, "Took", &self.took());
+        line(&mut text, "Now", &self.now(seen));
+        line(&mut text, "Next", &self.next(seen));
+        Page { subject: ascii(&format!("P1 {}: writer moved to {}, {took}", self.cluster, place(&self.to))), text }
+    }
+
+    fn done(&self, seen: &Observed, record: &str) -> String {
+        let moved = self.record_moved_at_ms.map_or_else(
+            || format!("record {record} NOT moved"),
+            |at| format!("record {record} moved {}", clock(at)),
+        );
+        let followers: Vec<&str> = followers(seen, &self.to).collect();
+        let follow = match followers.as_slice() {
+            [] => "no standby is left to follow".to_owned(),
+            [one] => format!("{one} follows"),
+            many => format!("{} follow", many.join(", ")),
+        };
+        format!(
+            "promoted {} at {}, timeline {}, epoch {}, {}; {moved}; {follow}",
+            self.to,
+            self.promoted_at_lsn,
+            self.timeline[1],
+            self.epoch,
+            clock(self.promoted_at_ms)
+        )
+    }
+
+    fn lost(&self) -> String {
+        match (self.synchronous, self.rpo_bytes) {
+            (true, _) => "nothing that was acknowledged".to_owned(),
+            (false, Some(0)) => "nothing up to the last position that a probe saw of the old writer".to_owned(),
+            (false, Some(lost)) => {
+                format!("{} of log up to the last position that a probe saw of the old writer", bytes(lost))
+            }
+            (false, None) => "not known: replication is asynchronous and no probe saw the old writer's position".to_owned(),
+        }
+    }
+
+    fn took(&self) -> String {
+        let span = |from: u64, to: u64| seconds(Duration::from_millis(to.saturating_sub(from)));
+        let mut text = format!(
+            "found down in {} ({}), promoted in {}",
+            span(self.silent_since_ms, self.began_at_ms),
+            self.woken_by,
+            span(self.began_at_ms, self.promoted_at_ms)
+        );
+        if let Some(moved) = self.record_moved_at_ms {
+            let _ = write!(text, ", record moved in {}", span(self.promoted_at_ms, moved));
+        }
+        text
+    }
+
+    fn now(&self, seen: &Observed) -> String {
+        let left = followers(seen, &self.to).count();
+        let standbys = match left {
+            0 => "no standby left".to_owned(),
+            1 => "one standby left".to_owned(),
+            _ => format!("{left} standbys left"),
+        };
+        let Synchronous { required, names } = &seen.state.synchronous;
+        let commits = if seen.state.synchronous.is_on() {
+            format!("commits wait for {required} of {}", names.len())
+        } else if self.synchronous {
+            "commits wait for NO standby until one is rebuilt: the next loss of the writer loses data".to_owned()
+        } else {
+            "replication is asynchronous".to_owned()
+        };
+        let old = seen.member(&self.from).map_or_else(String::new, |member| {
+            format!(". Old writer {}: EC2 says {}; it will not start as writer again", self.from, member.host)
+        });
+        format!("{standbys}; {commits}{old}")
+    }
+
+    fn next(&self, seen: &Observed) -> String {
+        let region = seen.member(&self.from).map(|member| member.card.zone.trim_end_matches(char::is_alphabetic));
+        let region = region.filter(|region| !region.is_empty()).map(|region| format!(" --region {region}"));
+        format!(
+            "nothing urgent. To rebuild {from} as a standby (its old data is kept aside): \
+             aws ec2 start-instances --instance-ids {from}{region}, then on it: sudo bash /opt/understudy/rebuild-standby.sh",
+            from = self.from,
+            region = region.unwrap_or_default()
+        )
+    }
+}
+
+/// The page of a refusal: what was seen, why nothing is done, what a person can do.
+#[must_use]
+pub fn refusal(seen: &Observed, reason: &Reason) -> Page {
+    let mut text = String::new();
+    let members: Vec<String> = seen
+        .members
+        .iter()
+        .map(|member| format!("{} ({}): EC2 says {}, PostgreSQL {}", member.card.id, member.card.zone, member.host, member.sql))
+        .collect();
+    line(&mut text, "Seen", &members.join("; "));
+    line(&mut text, "Why", &reason.to_string());
+    line(&mut text, "Done", "nothing was promoted by this pass");
+    line(&mut text, "Next", &advice(seen, reason));
+    let kind = match reason {
+        Reason::AliveAfterAll(_) => "change of writer given up",
+        Reason::RecordWaits { .. } => "writer promoted, record waits",
+        Reason::TwoWriters { .. } => "TWO WRITERS",
+        _ => "not acting",
+    };
+    Page { subject: ascii(&format!("P1 {}: {kind}: {}", seen.cluster, reason.kind())), text }
+}
+
+/// The next safe command, exact where there is one.
+fn advice(seen: &Observed, reason: &Reason) -> String {
+    let writer = seen.state.writer.clone().unwrap_or_default();
+    match reason {
+        Reason::NoEvidence { member, .. } => {
+            format!("make sure that {member} is off: aws ec2 stop-instances --force --instance-ids {member}; promotion follows by itself")
+        }
+        Reason::QuorumMissing { .. } | Reason::NoStandbyAnswers => format!(
+            "bring back a standby, or the writer: aws ec2 start-instances --instance-ids {}",
+            seen.members.iter().filter(|member| !member.sql.answers()).map(|member| member.card.id.as_str()).collect::<Vec<_>>().join(" ")
+        ),
+        Reason::TwoWriters { other, .. } => format!(
+            "stop the one that nobody should write to: aws ec2 stop-instances --force --instance-ids {other}"
+        ),
+        Reason::ProbePathBroken { .. } => format!(
+            "look at routes, security groups and PostgreSQL's pg_hba.conf between the functions and {writer}; clients may be well"
+        ),
+        Reason::RecordWaits { address, .. } => {
+            format!("until Route 53 answers, clients can use a host list: host={address} target_session_attrs=read-write; the next pass moves the record")
+        }
+        Reason::CoolDown(_) => "look why the writer failed again so soon; after the cool-down the next pass acts".to_owned(),
+        _ => "a person must look: the state above is not one that can be mended without risk to data".to_owned(),
+    }
+}
+
+fn followers<'a>(seen: &'a Observed, writer: &str) -> impl Iterator<Item = &'a str> {
+    let address = seen.member(writer).map(|member| member.card.address);
+    seen.members.iter().filter_map(move |member| match &member.sql {
+        Sql::Standby(standby) if standby.upstream.is_some() && standby.upstream == address => {
+            Some(member.card.id.as_str())
+        }
+        _ => None,
+    })
+}
+
+fn line(text: &mut String, name: &str, what: &str) {
+    let _ = writeln!(text, "{name:<8}{what}");
+}
+
+fn ascii(text: &str) -> String {
+    text.chars().filter(|letter| letter.is_ascii() && !letter.is_ascii_control()).take(100).collect()
+}
+
+impl Promoted {
+    /// `i-0b2 at 0/4372C78, timeline 2`.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        format!("{} at {}, timeline {}", self.member, self.at, self.timeline[1])
+    }
+}

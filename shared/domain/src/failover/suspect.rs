@@ -1,0 +1,127 @@
+//! I3, I4: whether a writer that does not answer is down, and may be replaced.
+
+use super::{Host, Member, Observed, Reason, Seen, Sql, Step, candidate, takeover};
+use crate::{decision::Decision, time};
+use std::time::Duration;
+
+/// How long a writer that standbys still hear must be silent to us before a
+/// person is told that our probe path is broken: long enough for the standbys'
+/// own time-outs (5 s) to have spoken.
+const PROBE_PATH_BROKEN: Duration = Duration::from_secs(10);
+
+/// The writer did not answer this look. Decides whether a change begins.
+pub(super) fn judge(seen: &Observed, writer: &Member) -> Decision<Step, Reason> {
+    match witnesses(seen, writer).and_then(|lines| damped(seen, writer).map(|()| lines)) {
+        Ok(lines) => begin(seen, writer, lines),
+        Err(reason) if reason.is_passing() => Decision::Wait(reason),
+        Err(reason) => Decision::Refuse(reason),
+    }
+}
+
+/// I3: what makes us sure that the writer is down, in sentences for the page.
+fn witnesses(seen: &Observed, writer: &Member) -> Result<Vec<String>, Reason> {
+    let id = &writer.card.id;
+    if matches!(writer.host, Host::Stopped | Host::Terminated) {
+        return Ok(vec![format!("{} does not answer; EC2 says {}", writer.place(), writer.host)]);
+    }
+    let needed = seen.policy.failures;
+    let suspicion = seen.suspicion_of(id).filter(|suspicion| suspicion.failures >= needed).ok_or_else(|| {
+        Reason::NotSuspected {
+            member: id.clone(),
+            failures: seen.suspicion_of(id).map_or(0, |suspicion| suspicion.failures),
+            needed,
+        }
+    })?;
+    let host_may_restart_it = writer.sql == Sql::Refused && writer.host == Host::Running;
+    if let Some(left) = seen.policy.local_restart().checked_sub(suspicion.silent_for)
+        && host_may_restart_it
+        && !left.is_zero()
+    {
+        return Err(Reason::LocalRestart { member: id.clone(), left });
+    }
+    let second = second_witness(seen, writer, suspicion.silent_for)?;
+    let since = seen.looked_at_ms.saturating_sub(suspicion.silent_for.as_millis() as u64);
+    Ok(vec![
+        format!(
+            "{} silent since {}: {} probes in {}",
+            writer.place(),
+            time::clock(since),
+            suspicion.failures,
+            time::seconds(suspicion.silent_for)
+        ),
+        second,
+        format!("EC2 says {}", writer.host),
+    ])
+}
+
+/// The witness that does not depend on our own path to the writer.
+fn second_witness(seen: &Observed, writer: &Member, silent_for: Duration) -> Result<String, Reason> {
+    let survivors = candidate::survivors(seen, &writer.card.id);
+    let limit = seen.policy.witness_silence();
+    let mut heard_before: Option<Duration> = None;
+    for survivor in &survivors {
+        let Some(receiver) = &survivor.standby.receiver else { continue };
+        let of_writer = receiver.upstream.is_none_or(|upstream| upstream == writer.card.address);
+        if of_writer && receiver.silent_for < limit {
+            let standby = survivor.member.card.id.clone();
+            return Err(if silent_for > PROBE_PATH_BROKEN {
+                Reason::ProbePathBroken { standby, heard: receiver.silent_for }
+            } else {
+                Reason::StillStreaming { standby, heard: receiver.silent_for }
+            });
+        }
+        heard_before = Some(heard_before.map_or(receiver.silent_for, |other| other.min(receiver.silent_for)));
+    }
+    match (survivors.len(), &writer.host) {
+        (0, Host::Stopping | Host::ShuttingDown) => Ok(format!("EC2 says {}", writer.host)),
+        (0, _) => Err(Reason::NoStandbyAnswers),
+        (count, _) => Ok(match heard_before {
+            None => format!("{} lost its stream", standbys(count)),
+            Some(silence) => format!("{} heard nothing from it for {}", standbys(count), time::seconds(silence)),
+        }),
+    }
+}
+
+fn standbys(count: usize) -> String {
+    match count {
+        1 => "the one standby that answers".to_owned(),
+        2 => "both standbys".to_owned(),
+        _ => format!("all {count} standbys that answer"),
+    }
+}
+
+/// I4, I7, I8, I9: what speaks against a change although the writer is down.
+fn damped(seen: &Observed, writer: &Member) -> Result<(), Reason> {
+    if let Seen::Known(records) = &seen.records
+        && records.writer.is_empty()
+    {
+        return Err(Reason::NotOpenYet);
+    }
+    if let Some(left) = seen.since_change.and_then(|since| seen.policy.cool_down().checked_sub(since))
+        && !left.is_zero()
+    {
+        return Err(Reason::CoolDown(left));
+    }
+    let chosen = candidate::choose(seen, &writer.card.id)?;
+    let last = seen.suspicion_of(&writer.card.id).and_then(|suspicion| suspicion.last_lsn);
+    candidate::lag_gate(seen, last, chosen.furthest)?;
+    Ok(())
+}
+
+/// I1: the epoch first. The freeze follows in the same breath, since the epoch
+/// is only advanced when nothing changed after this look.
+fn begin(seen: &Observed, writer: &Member, lines: Vec<String>) -> Decision<Step, Reason> {
+    let suspicion = seen.suspicion_of(&writer.card.id);
+    let silent_for = suspicion.map_or(Duration::ZERO, |suspicion| suspicion.silent_for);
+    let mut steps = vec![Step::Begin {
+        epoch: seen.state.epoch,
+        from: writer.card.id.clone(),
+        seen: lines,
+        silent_since_ms: seen.looked_at_ms.saturating_sub(silent_for.as_millis() as u64),
+        last_writer_lsn: suspicion.and_then(|suspicion| suspicion.last_lsn),
+    }];
+    if takeover::may_freeze(seen, writer) {
+        steps.extend(takeover::freeze_steps(seen, &writer.card.id));
+    }
+    Decision::Act(steps)
+}
