@@ -1,1 +1,127 @@
-//! todo
+//! Watches every cluster of the fleet: probes, metrics, wake-ups.
+//!
+//! Woken every minute by a schedule, it watches for a minute and ten seconds.
+//! The overlap is on purpose: failed probes are counted within one run only, so
+//! a writer that dies as a run ends is found by that run, not by the next one
+//! that would count from zero; and a schedule that is some seconds late leaves
+//! no hole. Two runs that find the same raise it twice, which is harmless.
+//!
+//! It changes nothing. What it finds, it hands to `promote-replica`, which
+//! looks for itself. Every such event has the source `understudy.watch-clusters`
+//! and the shape of an EventBridge event:
+//!
+//! | `detail-type` | when | `detail`, beside `cluster` |
+//! |---|---|---|
+//! | `Understudy Writer Suspected` | the writer of the state item failed `failures` probes in a row; then every second probe that fails | `member`, `failures`, `silent_since_ms`, `problem`; once seen: `last_lsn`, `last_lsn_at_ms`, `synchronous_setting` |
+//! | `Understudy Change Unfinished` | a change of writer is open, and nobody holds its lease | `problem` |
+//! | `Understudy Two Writers` | a member that is not the writer of the state item is out of recovery | `member`, `problem` |
+//! | `Understudy Writer In Recovery` | the writer of the state item is a standby | `member`, `problem` |
+//! | `Understudy Standby Frozen` | a standby has no upstream although nothing changes | `member`, `problem` |
+//! | `Understudy Standby Astray` | a standby follows another than the writer although nothing changes | `member`, `problem` |
+//!
+//! All but the first are raised only after the state item was read anew, and
+//! again at growing gaps while they last.
+
+mod cluster;
+mod event;
+mod finding;
+mod metrics;
+mod run;
+mod watch;
+
+pub use event::Origin;
+pub use run::{Report, Watcher};
+
+use domain::{
+    card::{Card, CardMember},
+    failover::Sql,
+    state::State,
+};
+use reconcile::Failure;
+use serde_json::Value;
+
+/// What this function may call, in IAM's words: the same set as its policy in
+/// `infra/template.yaml`, proven equal by a test.
+pub const CALLS: [&str; 4] =
+    ["dynamodb:GetItem", "lambda:InvokeFunction", "secretsmanager:GetSecretValue", "ssm:GetParametersByPath"];
+
+/// What a run looks at, and whom it tells.
+pub trait World: Send + Sync + 'static {
+    /// What it takes to log in to a cluster's members.
+    type Access: Clone + Send + Sync + 'static;
+
+    /// Milliseconds since 1970.
+    fn now_ms(&self) -> u64;
+
+    /// Reads the fleet's cards.
+    fn cards(&self) -> impl Future<Output = Result<Cards, Failure>> + Send;
+
+    /// Reads the secret with which a cluster's members are asked.
+    fn access(&self, card: &Card) -> impl Future<Output = Result<Self::Access, Failure>> + Send;
+
+    /// Looks at one member.
+    fn probe(&self, access: &Self::Access, card: &Card, member: &CardMember) -> impl Future<Output = Probed> + Send;
+
+    /// Reads a cluster's state item.
+    fn state(&self, cluster: &str) -> impl Future<Output = Result<Option<State>, Failure>> + Send;
+
+    /// Hands `promote-replica` an event.
+    fn wake(&self, event: &Value) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// Writes one document of the embedded metric format to the log.
+    fn measured(&self, document: &Value);
+}
+
+/// The cards of a fleet. One that cannot be read hides no other.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cards {
+    /// The cards.
+    pub cards: Vec<Card>,
+    /// Parameters that should be cards and are not, each with the reason.
+    pub unreadable: Vec<(String, String)>,
+}
+
+/// What a probe found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probed {
+    /// What PostgreSQL answered.
+    pub sql: Sql,
+    /// Whether it turned the login away, so that the secret is worth reading again.
+    pub login_refused: bool,
+}
+
+/// The fleet's name cannot be one.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "environment variable FLEET is {0:?}: a fleet's name is 2 to 16 lower-case letters and digits, beginning with a letter"
+)]
+pub struct BadFleet(pub String);
+
+/// Checks a fleet's name: a wrong one would find no card and watch nothing, in
+/// silence.
+///
+/// # Errors
+///
+/// [`BadFleet`] for a name that `infra/template.yaml` does not allow either.
+pub fn fleet(name: String) -> Result<String, BadFleet> {
+    let plain = name.bytes().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit());
+    if plain && (2..=16).contains(&name.len()) && name.as_bytes()[0].is_ascii_lowercase() {
+        return Ok(name);
+    }
+    Err(BadFleet(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_fleets() {
+        for good in ["prod", "eu", "a123456789012345"] {
+            assert_eq!(fleet(good.to_owned()), Ok(good.to_owned()));
+        }
+        for bad in ["", "a", "1a", "Prod", "prod-eu", "a1234567890123456", "pröd"] {
+            assert_eq!(fleet(bad.to_owned()), Err(BadFleet(bad.to_owned())));
+        }
+    }
+}

@@ -11,6 +11,7 @@ pub mod ec2;
 pub mod environment;
 mod failure;
 pub mod lambda;
+pub mod network;
 pub mod route53;
 pub mod secrets;
 pub mod sns;
@@ -18,7 +19,9 @@ pub mod ssm;
 pub mod state;
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop")]
 mod replay;
+
 
 pub use aws_config::SdkConfig;
 pub use config::{load, now_ms};

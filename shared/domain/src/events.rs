@@ -86,7 +86,7 @@ pub fn meaning_for(function: Function, fleet: &str, event: &Value) -> Meaning {
 /// What a payload without an envelope asks of the function it was sent to.
 fn direct(function: Function, payload: &Value) -> Meaning {
     match function {
-        Function::DeployCluster => Meaning::Spec { cluster: envelope::text(payload, "/cluster").map(str::to_owned) },
+        Function::DeployCluster => Meaning::Spec { cluster: envelope::text(payload, "/name").map(str::to_owned) },
         Function::PromoteReplica => match envelope::text(payload, "/explain") {
             Some(cluster) => Meaning::Explain { cluster: cluster.to_owned() },
             None => Meaning::Ignored(Ignored::NotAnEvent),
@@ -120,7 +120,7 @@ fn goes_down(state: &str) -> bool {
 fn instance(envelope: &Envelope) -> Result<Meaning, Ignored> {
     let instance = envelope.detail("/instance-id")?;
     if !instance.strip_prefix("i-").is_some_and(|id| !id.is_empty() && id.bytes().all(|digit| digit.is_ascii_hexdigit())) {
-        return Err(Ignored::Malformed { field: "detail.instance-id" });
+        return Err(Ignored::Malformed { field: "/instance-id" });
     }
     let state = envelope.detail("/state")?;
     Ok(Meaning::InstanceState { instance: instance.to_owned(), state: state.to_owned() })
@@ -129,7 +129,7 @@ fn instance(envelope: &Envelope) -> Result<Meaning, Ignored> {
 fn stack(fleet: &str, envelope: &Envelope) -> Result<Meaning, Ignored> {
     let arn = envelope.detail("/stack-id")?;
     let status = envelope.detail("/status-details/status")?;
-    let name = arn.split('/').nth(1).ok_or(Ignored::Malformed { field: "detail.stack-id" })?;
+    let name = arn.split('/').nth(1).ok_or(Ignored::Malformed { field: "/stack-id" })?;
     envelope.at_home(arn)?;
     let Some(cluster) = name.strip_prefix(&prefix(fleet)).filter(|cluster| !cluster.is_empty()) else {
         return Err(Ignored::OtherStack { stack: name.to_owned() });

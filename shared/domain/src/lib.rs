@@ -4,6 +4,7 @@
 
 pub mod card;
 pub mod decision;
+pub mod events;
 pub mod failover;
 pub mod lsn;
 pub mod policy;

@@ -1,5 +1,5 @@
 //! Alarms: a state change of an alarm of this fleet that came to ALARM, whose
-//! actions are neither suppressed nor muted. `EventBridge` delivers all others too.
+//! actions are neither suppressed nor muted. EventBridge delivers all others too.
 
 use super::{Alarm, Ignored, Meaning, Subject, envelope::{Envelope, text}, prefix};
 use serde_json::Value;
@@ -10,7 +10,7 @@ pub(super) const STATE_CHANGE: &str = "CloudWatch Alarm State Change";
 /// Namespaces of the metrics that the alarms of a cluster watch.
 const NAMESPACES: [&str; 2] = ["Understudy", "AWS/EC2"];
 
-/// Reads an event of `CloudWatch`.
+/// Reads an event of CloudWatch.
 pub(super) fn read(fleet: &str, kind: &str, envelope: &Envelope) -> Result<Meaning, Ignored> {
     let name = envelope.detail("/alarmName")?;
     let alarm = || name.to_owned();
@@ -38,10 +38,10 @@ pub(super) fn read(fleet: &str, kind: &str, envelope: &Envelope) -> Result<Meani
     for account in metrics.texts("/accountId") {
         envelope.same_account(account)?;
     }
+    let subject = subject(fleet, name, &metrics).ok_or_else(|| Ignored::OtherAlarm { alarm: alarm() })?;
     if let Some(namespace) = metrics.texts("/metricStat/metric/namespace").find(|name| !NAMESPACES.contains(name)) {
         return Err(Ignored::OtherMetric { alarm: alarm(), namespace: namespace.to_owned() });
     }
-    let subject = subject(fleet, name, &metrics).ok_or_else(|| Ignored::OtherAlarm { alarm: alarm() })?;
     let resumed = present(payload, "/previousState/actionsSuppressedBy").is_some();
     Ok(Meaning::Alarm(Alarm { name: alarm(), subject, resumed }))
 }

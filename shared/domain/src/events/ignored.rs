@@ -20,8 +20,8 @@ pub enum Ignored {
         /// Its kind.
         kind: String,
     },
-    /// An event of RDS, Aurora, Neptune or `DocumentDB`: no function of the
-    /// fleet handles managed databases, and the last two are no `PostgreSQL`.
+    /// An event of RDS, Aurora, Neptune or DocumentDB: no function of the
+    /// fleet handles managed databases, and the last two are no PostgreSQL.
     ManagedDatabase {
         /// Who sent it.
         source: String,
@@ -30,9 +30,9 @@ pub enum Ignored {
         /// The engine, when it says so.
         engine: Option<String>,
     },
-    /// A field that the kind of event always has is missing, or is no text.
+    /// A field that this kind of event always has is missing or malformed.
     Malformed {
-        /// The field, as a JSON pointer into what the event tells.
+        /// The field, as a JSON pointer into the event's detail.
         field: &'static str,
     },
     /// The event is about another account's resource.
@@ -82,7 +82,7 @@ pub enum Ignored {
         alarm: String,
     },
     /// The alarm is named like one of ours, but watches a metric that none of
-    /// ours watches: Neptune and `DocumentDB` clusters have writers too.
+    /// ours watches: Neptune and DocumentDB clusters have writers too.
     OtherMetric {
         /// The alarm.
         alarm: String,
@@ -98,7 +98,7 @@ pub enum Ignored {
     StackBusy {
         /// The stack.
         stack: String,
-        /// `CloudFormation`'s word for what it does.
+        /// CloudFormation's word for what it does.
         status: String,
     },
     /// Another function's business.
@@ -134,9 +134,9 @@ impl fmt::Display for Ignored {
                 engine.as_ref().map_or(Ok(()), |engine| write!(f, " ({})", short(engine)))?;
                 f.write_str(", and none is in this fleet")
             }
-            Ignored::Malformed { field } => write!(f, "there is no text at {field} in what it tells"),
+            Ignored::Malformed { field } => write!(f, "{field} in its detail is missing or malformed"),
             Ignored::ForeignAccount { event: Some(event), resource } => {
-                write!(f, "it is from account {} about account {}", short(event), short(resource))
+                write!(f, "it is from account {}, but about account {}", short(event), short(resource))
             }
             Ignored::ForeignAccount { event: None, resource } => {
                 write!(f, "it does not say which account it is from, and is about account {}", short(resource))

@@ -21,7 +21,7 @@ pub enum Meaning {
     Stack {
         /// The cluster.
         cluster: String,
-        /// `CloudFormation`'s word for the state it is in now.
+        /// CloudFormation's word for the state it is in now.
         status: String,
     },
     /// A schedule is due.

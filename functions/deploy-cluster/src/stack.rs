@@ -1,0 +1,240 @@
+//! Decides what becomes of a cluster's stack.
+
+use crate::outside::{Change, ChangeSetPhase, ChangeSetSeen, StackSeen};
+use domain::{decision::Decision, state::State};
+use std::fmt;
+
+/// What one look at a stack yields.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observed {
+    /// The stack's name.
+    pub name: String,
+    /// The stack.
+    pub stack: Option<StackSeen>,
+    /// Whether the stack was last given the template that is wanted now; where
+    /// nothing in particular is wanted, any template is the right one.
+    pub is_wanted: bool,
+    /// The change set that leads to what is wanted, if it has been made.
+    pub change_set: Option<ChangeSetSeen>,
+    /// Its name; `None` when no spec is given and no change set is open.
+    pub wanted_change_set: Option<String>,
+    /// Open change sets of Understudy that lead elsewhere: of an earlier spec.
+    pub stale: Vec<String>,
+    /// The state of the cluster.
+    pub state: Option<State>,
+    /// Why this pass dropped the change set.
+    pub dropped: Option<Drop>,
+}
+
+/// Why a change set is dropped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Drop {
+    /// Nothing would change.
+    Empty,
+    /// CloudFormation could not make it.
+    Failed(String),
+    /// It would harm members.
+    Harmful(Vec<String>),
+    /// The stack or the spec has changed since.
+    Stale,
+}
+
+/// One step towards the stack that is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Lets a member of the new stack claim the cluster.
+    Unclaim,
+    /// Makes the change set.
+    Create {
+        /// Its name.
+        name: String,
+        /// Whether the stack is new.
+        new_stack: bool,
+        /// Whether the stack has chosen a machine image before.
+        keeps_image: bool,
+    },
+    /// Executes the change set of this name.
+    Execute(String),
+    /// Drops the change set of this name.
+    Drop(String, Drop),
+}
+
+/// Why nothing is done now, or at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// There is a stack without anything in it, and no spec to fill it from.
+    NoSpec(String),
+    /// CloudFormation compares the template with the stack.
+    Comparing(String),
+    /// CloudFormation works on the stack.
+    Busy(StackSeen),
+    /// A change of writer is under way.
+    WriterChanges(String),
+    /// The stack cannot go on without a person.
+    Stuck(String, StackSeen),
+    /// CloudFormation did not make the change set.
+    Impossible(String),
+    /// The change set would harm members.
+    Harmful(Vec<String>),
+}
+
+/// Decides the next step.
+///
+/// Nothing is executed before no writer is on record for a stack that does not
+/// exist yet: its members could not tell a cluster that was from one that is.
+#[must_use]
+pub fn decide(seen: &Observed) -> Decision<Step, Reason> {
+    match &seen.dropped {
+        Some(Drop::Failed(reason)) => return Decision::Refuse(Reason::Impossible(reason.clone())),
+        Some(Drop::Harmful(harm)) => return Decision::Refuse(Reason::Harmful(harm.clone())),
+        Some(Drop::Empty) => return Decision::Steady,
+        Some(Drop::Stale) | None => {}
+    }
+    let Some(stack) = &seen.stack else { return begin(seen, false) };
+    match stack.status.as_str() {
+        "REVIEW_IN_PROGRESS" => begin(seen, true),
+        "CREATE_COMPLETE" | "UPDATE_COMPLETE" | "UPDATE_ROLLBACK_COMPLETE" | "IMPORT_COMPLETE"
+        | "IMPORT_ROLLBACK_COMPLETE" => update(seen, stack),
+        status if status.ends_with("_IN_PROGRESS") => Decision::Wait(Reason::Busy(stack.clone())),
+        _ => Decision::Refuse(Reason::Stuck(seen.name.clone(), stack.clone())),
+    }
+}
+
+/// Towards a stack that has no resources yet.
+fn begin(seen: &Observed, planned: bool) -> Decision<Step, Reason> {
+    if let Some(state) = &seen.state {
+        if let Some(change) = &state.change {
+            return Decision::Wait(Reason::WriterChanges(change.from.clone()));
+        }
+        if state.writer.is_some() {
+            return Decision::Act(vec![Step::Unclaim]);
+        }
+    }
+    if planned && !seen.stale.is_empty() {
+        return Decision::Act(drop_stale(seen));
+    }
+    match (&seen.change_set, &seen.wanted_change_set) {
+        (Some(change_set), _) => go_on(change_set, &[]),
+        (None, Some(name)) => {
+            Decision::Act(vec![Step::Create { name: name.clone(), new_stack: true, keeps_image: false }])
+        }
+        (None, None) => Decision::Wait(Reason::NoSpec(seen.name.clone())),
+    }
+}
+
+/// Towards another template of a stack that stands.
+fn update(seen: &Observed, stack: &StackSeen) -> Decision<Step, Reason> {
+    if !seen.stale.is_empty() {
+        return Decision::Act(drop_stale(seen));
+    }
+    match (&seen.change_set, &seen.wanted_change_set) {
+        _ if seen.is_wanted => Decision::Steady,
+        (Some(change_set), _) => go_on(change_set, PROTECTED),
+        (None, Some(name)) => {
+            let keeps_image = stack.parameters.iter().any(|name| name == template::IMAGE_PARAMETER);
+            Decision::Act(vec![Step::Create { name: name.clone(), new_stack: false, keeps_image }])
+        }
+        (None, None) => Decision::Steady,
+    }
+}
+
+fn drop_stale(seen: &Observed) -> Vec<Step> {
+    seen.stale.iter().map(|name| Step::Drop(name.clone(), Drop::Stale)).collect()
+}
+
+fn go_on(change_set: &ChangeSetSeen, protected: &[&str]) -> Decision<Step, Reason> {
+    let name = &change_set.name;
+    let drop = |why| Decision::Act(vec![Step::Drop(name.clone(), why)]);
+    match &change_set.phase {
+        ChangeSetPhase::Pending => Decision::Wait(Reason::Comparing(name.clone())),
+        ChangeSetPhase::Empty => drop(Drop::Empty),
+        ChangeSetPhase::Failed(reason) => drop(Drop::Failed(reason.clone())),
+        // Executed, or overtaken, and the stack is still not as wanted.
+        ChangeSetPhase::Over => drop(Drop::Stale),
+        ChangeSetPhase::Ready(changes) => {
+            let harm: Vec<String> = changes.iter().filter_map(|change| harm(change, protected)).collect();
+            if harm.is_empty() { Decision::Act(vec![Step::Execute(name.clone())]) } else { drop(Drop::Harmful(harm)) }
+        }
+    }
+}
+
+/// What holds a member's data, its address or its life.
+const PROTECTED: &[&str] = &["AWS::EC2::Instance", "AWS::EC2::Volume", "AWS::EC2::NetworkInterface"];
+
+/// What a change would do to a member that it must not; `None` when it is harmless.
+///
+/// An instance may change in its tags only: any other change stops it, all
+/// members at the same time, or replaces it.
+fn harm(change: &Change, protected: &[&str]) -> Option<String> {
+    let Change { action, logical_id, kind, replacement, targets } = change;
+    if !protected.contains(&kind.as_str()) {
+        return None;
+    }
+    let of = format!("{logical_id} ({kind})");
+    let because = if targets.is_empty() { String::new() } else { format!(" because of {}", targets.join(", ")) };
+    match (action.as_str(), replacement.as_deref()) {
+        ("Add", _) => None,
+        ("Modify", Some("False")) if kind != "AWS::EC2::Instance" || targets.iter().all(|target| target == "Tags") => None,
+        ("Modify", Some("False")) => Some(format!("stop {of}{because}")),
+        ("Modify", Some("Conditional")) => Some(format!("stop or replace {of}{because}")),
+        ("Modify", _) => Some(format!("replace {of}{because}")),
+        ("Remove", _) => Some(format!("delete {of}")),
+        (other, _) => Some(format!("{} {of}{because}", other.to_lowercase())),
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::Unclaim => f.write_str("forget the writer of a stack that is gone"),
+            Step::Create { name, new_stack: true, .. } => write!(f, "make change set {name} of a new stack"),
+            Step::Create { name, new_stack: false, .. } => write!(f, "make change set {name} of an update"),
+            Step::Execute(name) => write!(f, "execute change set {name}"),
+            Step::Drop(name, why) => write!(f, "drop change set {name}: {why}"),
+        }
+    }
+}
+
+impl fmt::Display for Drop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Drop::Empty => f.write_str("nothing would change"),
+            Drop::Failed(reason) => write!(f, "CloudFormation could not make it: {reason}"),
+            Drop::Harmful(harm) => write!(f, "it would {}", harm.join("; ")),
+            Drop::Stale => f.write_str("the stack or the spec has changed since"),
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::NoSpec(name) => write!(f, "stack {name} is empty and has no change set: deploy the spec again"),
+            Reason::Comparing(name) => write!(f, "CloudFormation is preparing change set {name}"),
+            Reason::Busy(stack) => write!(f, "CloudFormation is at work, {}{}", stack.status, because(stack)),
+            Reason::WriterChanges(from) => write!(f, "a change of writer away from {from} is under way; it must end first"),
+            Reason::Stuck(name, stack) => {
+                write!(f, "stack {name} is in {}{}; {}", stack.status, because(stack), way_out(name, &stack.status))
+            }
+            Reason::Impossible(reason) => write!(f, "CloudFormation could not prepare the change: {reason}"),
+            Reason::Harmful(harm) => write!(f, "this spec would {}; nothing was changed", harm.join("; ")),
+        }
+    }
+}
+
+fn because(stack: &StackSeen) -> String {
+    stack.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default()
+}
+
+/// What a person can do about a stack that is stuck.
+fn way_out(name: &str, status: &str) -> String {
+    match status {
+        "ROLLBACK_COMPLETE" | "ROLLBACK_FAILED" | "CREATE_FAILED" | "DELETE_FAILED" => format!(
+            "see its events, then delete it (data volumes leave a snapshot): aws cloudformation delete-stack --stack-name {name}"
+        ),
+        "UPDATE_ROLLBACK_FAILED" => format!(
+            "see its events, then: aws cloudformation continue-update-rollback --stack-name {name}"
+        ),
+        _ => format!("see: aws cloudformation describe-stack-events --stack-name {name}"),
+    }
+}

@@ -1,0 +1,95 @@
+//! The fleet's clients, and which cluster an event is about.
+
+use crate::world::{InAws, Learnt};
+use cloud::{
+    SdkConfig, ec2::Ec2, environment, environment::BadSetting, route53::Route53, secrets::Secrets, sns::Sns, ssm::Ssm,
+    state::StateTable,
+};
+use domain::{card::Card, lsn::Lsn};
+use postgres::Connector;
+use reconcile::Failure;
+
+/// Everything a pass calls, built once at cold start.
+pub struct Clients {
+    pub(crate) fleet: String,
+    pub(crate) topic: String,
+    pub(crate) ec2: Ec2,
+    pub(crate) route53: Route53,
+    pub(crate) secrets: Secrets,
+    pub(crate) sns: Sns,
+    pub(crate) ssm: Ssm,
+    pub(crate) states: StateTable,
+}
+
+/// What woke this pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waking {
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// In words, for the page.
+    pub by: String,
+    /// What `watch-clusters` saw, when it was that.
+    pub suspicion: Option<Suspected>,
+}
+
+/// The suspicion as it came: with a time instead of a span.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suspected {
+    /// Instance id.
+    pub member: String,
+    /// Failed probes in a row.
+    pub failures: u32,
+    /// When the first of them began, in milliseconds since 1970.
+    pub silent_since_ms: u64,
+    /// Last write position that a probe saw.
+    pub last_lsn: Option<Lsn>,
+    /// Last `synchronous_standby_names` that a probe saw.
+    pub synchronous_setting: Option<String>,
+}
+
+impl Clients {
+    /// Builds them from the Lambda environment.
+    ///
+    /// # Errors
+    ///
+    /// [`BadSetting`] for a variable that is missing.
+    pub fn new(config: &SdkConfig) -> Result<Self, BadSetting> {
+        Ok(Clients {
+            fleet: environment::required("FLEET")?,
+            topic: environment::required("PAGES_TOPIC_ARN")?,
+            ec2: Ec2::new(config),
+            route53: Route53::new(config),
+            secrets: Secrets::new(config),
+            sns: Sns::new(config),
+            ssm: Ssm::new(config),
+            states: StateTable::new(config, environment::required("STATE_TABLE")?),
+        })
+    }
+
+    /// The card of a cluster; `None` for one that is not of this fleet.
+    pub(crate) async fn card(&self, cluster: &str) -> Result<Option<Card>, Failure> {
+        self.ssm.card(&self.fleet, cluster).await
+    }
+
+    /// The card of the cluster that this instance is a member of, if any.
+    pub(crate) async fn card_of_instance(&self, instance: &str) -> Result<Option<Card>, Failure> {
+        let cards = self.ssm.cards(&self.fleet).await?;
+        for card in &cards.unreadable {
+            tracing::error!("{} is not a card: {}", card.parameter, card.problem);
+        }
+        Ok(cards.cards.into_iter().find(|card| card.member(instance).is_some()))
+    }
+
+    /// Makes a pass over one cluster.
+    pub(crate) async fn open(
+        &self,
+        card: Card,
+        waking: Waking,
+        pass: String,
+        deadline_ms: u64,
+    ) -> Result<InAws<'_>, Failure> {
+        let login = self.secrets.login(&card.operator_secret).await?;
+        let connector = Connector::new(&card.certificate_authority, login)?;
+        Ok(InAws { clients: self, card, connector, waking, pass, deadline_ms, learnt: Learnt::default() })
+    }
+}

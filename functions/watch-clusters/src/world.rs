@@ -1,0 +1,76 @@
+//! What a run looks at, in AWS and in PostgreSQL.
+
+use cloud::{
+    SdkConfig, environment, environment::BadSetting, lambda::Lambda, secrets::Secrets, ssm::Ssm, state::StateTable,
+};
+use domain::{
+    card::{Card, CardMember},
+    state::State,
+};
+use postgres::{Connector, Target, is_login_failure};
+use reconcile::Failure;
+use serde_json::Value;
+use watch_clusters::{Cards, Probed, World};
+
+/// The clients of a run, built once at cold start.
+pub struct Aws {
+    fleet: String,
+    promote: String,
+    lambda: Lambda,
+    secrets: Secrets,
+    ssm: Ssm,
+    states: StateTable,
+}
+
+impl Aws {
+    /// Builds them from the Lambda environment.
+    ///
+    /// # Errors
+    ///
+    /// [`BadSetting`] for a variable that is missing.
+    pub fn new(config: &SdkConfig, fleet: String) -> Result<Self, BadSetting> {
+        Ok(Aws {
+            fleet,
+            promote: environment::required("PROMOTE_FUNCTION_NAME")?,
+            lambda: Lambda::new(config),
+            secrets: Secrets::new(config),
+            ssm: Ssm::new(config),
+            states: StateTable::new(config, &environment::required("STATE_TABLE")?),
+        })
+    }
+}
+
+impl World for Aws {
+    type Access = Connector;
+
+    fn now_ms(&self) -> u64 {
+        cloud::now_ms()
+    }
+
+    async fn cards(&self) -> Result<Cards, Failure> {
+        let found = self.ssm.cards(&self.fleet).await?;
+        let unreadable = found.unreadable.into_iter().map(|bad| (bad.parameter, bad.problem)).collect();
+        Ok(Cards { cards: found.cards, unreadable })
+    }
+
+    async fn access(&self, card: &Card) -> Result<Connector, Failure> {
+        Connector::new(&card.certificate_authority, self.secrets.login(&card.operator_secret).await?)
+    }
+
+    async fn probe(&self, access: &Connector, card: &Card, member: &CardMember) -> Probed {
+        let sql = access.probe(&Target::member(card, member), card.policy.probe_timeout()).await;
+        Probed { login_refused: is_login_failure(&sql), sql }
+    }
+
+    async fn state(&self, cluster: &str) -> Result<Option<State>, Failure> {
+        self.states.read(cluster).await
+    }
+
+    async fn wake(&self, event: &Value) -> Result<(), Failure> {
+        self.lambda.wake(&self.promote, event).await
+    }
+
+    fn measured(&self, document: &Value) {
+        println!("{document}");
+    }
+}

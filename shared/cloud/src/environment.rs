@@ -1,0 +1,80 @@
+//! Settings, read once at cold start from the function's environment.
+
+/// A setting is absent.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("environment variable {name} must be set: {meaning}")]
+pub struct BadSetting {
+    name: String,
+    meaning: &'static str,
+}
+
+/// What each setting is, so that its absence explains itself.
+const MEANINGS: [(&str, &str); 10] = [
+    ("FLEET", "the fleet's name, the template's parameter Fleet"),
+    ("STATE_TABLE", "the name of the DynamoDB table <fleet>-state"),
+    ("PAGES_TOPIC_ARN", "the ARN of the SNS topic <fleet>-pages"),
+    ("HOSTED_ZONE_ID", "the id of the private hosted zone of the clusters' records"),
+    ("HOSTED_ZONE_NAME", "the name of the private hosted zone of the clusters' records"),
+    ("VPC_ID", "the id of the VPC in which clusters are built"),
+    ("SUBNET_IDS", "the ids of the subnets in which members are placed, separated by commas"),
+    ("STACK_ROLE_ARN", "the ARN of the role with which CloudFormation builds clusters"),
+    ("FUNCTIONS_SECURITY_GROUP_ID", "the id of the security group of the functions that speak SQL"),
+    ("PROMOTE_FUNCTION_NAME", "the name of the function <fleet>-promote-replica"),
+];
+
+/// The value of an environment variable.
+///
+/// # Errors
+///
+/// [`BadSetting`] when it is not set, or empty.
+pub fn required(name: &str) -> Result<String, BadSetting> {
+    check(name, std::env::var(name).ok())
+}
+
+/// The values of an environment variable that is a list separated by commas.
+///
+/// # Errors
+///
+/// [`BadSetting`] when it is not set, or holds nothing but commas and blanks.
+pub fn list(name: &str) -> Result<Vec<String>, BadSetting> {
+    split(name, std::env::var(name).ok())
+}
+
+fn check(name: &str, found: Option<String>) -> Result<String, BadSetting> {
+    found.filter(|value| !value.trim().is_empty()).ok_or_else(|| {
+        let known = MEANINGS.iter().find(|(known, _)| *known == name);
+        let meaning = known.map_or("see the function's environment in its template", |(_, meaning)| meaning);
+        BadSetting { name: name.to_owned(), meaning }
+    })
+}
+
+fn split(name: &str, found: Option<String>) -> Result<Vec<String>, BadSetting> {
+    let parts = |text: String| text.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect();
+    let list: Vec<String> = found.map(parts).unwrap_or_default();
+    if list.is_empty() { check(name, None).map(|_| list) } else { Ok(list) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_absent_setting_says_what_it_is() {
+        for found in [None, Some(String::new()), Some(" ".to_owned())] {
+            let error = check("STATE_TABLE", found).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                "environment variable STATE_TABLE must be set: the name of the DynamoDB table <fleet>-state"
+            );
+        }
+        assert_eq!(check("STATE_TABLE", Some("lab-state".to_owned())), Ok("lab-state".to_owned()));
+    }
+
+    #[test]
+    fn a_list_has_no_empty_parts() {
+        let list = split("SUBNET_IDS", Some("subnet-1, subnet-2,,".to_owned()));
+        assert_eq!(list, Ok(vec!["subnet-1".to_owned(), "subnet-2".to_owned()]));
+        assert!(split("SUBNET_IDS", Some(" , ".to_owned())).is_err());
+        assert!(split("SUBNET_IDS", None).is_err());
+    }
+}

@@ -1,0 +1,90 @@
+//! Where members can be placed, and from which image.
+
+use crate::{
+    SdkConfig,
+    failure::{Subject, classify},
+};
+use aws_sdk_ec2::types::Filter;
+use reconcile::Failure;
+
+const SUBNETS: &str = "ec2:DescribeSubnets";
+const VPCS: &str = "ec2:DescribeVpcs";
+const PARAMETER: &str = "ssm:GetParameter";
+
+/// The calls about networks and images.
+#[derive(Debug, Clone)]
+pub struct Network {
+    ec2: aws_sdk_ec2::Client,
+    ssm: aws_sdk_ssm::Client,
+}
+
+/// A subnet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subnet {
+    /// Its id.
+    pub id: String,
+    /// Its Availability Zone.
+    pub zone: String,
+}
+
+impl Network {
+    /// Uses these credentials and time-outs.
+    #[must_use]
+    pub fn new(config: &SdkConfig) -> Self {
+        Network { ec2: aws_sdk_ec2::Client::new(config), ssm: aws_sdk_ssm::Client::new(config) }
+    }
+
+    /// These subnets, as far as they are in the VPC.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] of `ec2:DescribeSubnets`.
+    pub async fn subnets(&self, vpc_id: &str, ids: &[String]) -> Result<Vec<Subnet>, Failure> {
+        // By a filter: an id that EC2 does not know would make the other form fail for all.
+        let filter = |name: &str, values: Vec<String>| Filter::builder().name(name).set_values(Some(values)).build();
+        let request = self.ec2.describe_subnets().filters(filter("subnet-id", ids.to_vec()));
+        let mut pages = request.filters(filter("vpc-id", vec![vpc_id.to_owned()])).into_paginator().send();
+        let mut subnets = Vec::new();
+        while let Some(page) = pages.next().await {
+            let subject = Subject { what: "subnets", check: "is this the right Region?" };
+            let page = page.map_err(|error| classify(SUBNETS, subject, error))?;
+            subnets.extend(page.subnets().iter().filter_map(|subnet| {
+                Some(Subnet { id: subnet.subnet_id()?.to_owned(), zone: subnet.availability_zone()?.to_owned() })
+            }));
+        }
+        Ok(subnets)
+    }
+
+    /// The IPv4 networks of a VPC.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] of `ec2:DescribeVpcs`; [`Failure::Broken`] also when there is no such VPC.
+    pub async fn cidrs(&self, vpc_id: &str) -> Result<Vec<String>, Failure> {
+        let what = format!("VPC {vpc_id}");
+        let subject = Subject { what: &what, check: "is VPC_ID of this function right?" };
+        let request = self.ec2.describe_vpcs().vpc_ids(vpc_id);
+        let output = request.send().await.map_err(|error| classify(VPCS, subject, error))?;
+        let vpc = output.vpcs().iter().find(|vpc| vpc.vpc_id() == Some(vpc_id));
+        let vpc = vpc.ok_or_else(|| Failure::Broken { call: VPCS, what: format!("{what} does not exist; {}", subject.check) })?;
+        let associated = vpc.cidr_block_association_set().iter().filter_map(|block| block.cidr_block());
+        let mut cidrs: Vec<String> = vpc.cidr_block().into_iter().chain(associated).map(str::to_owned).collect();
+        cidrs.sort_unstable();
+        cidrs.dedup();
+        Ok(cidrs)
+    }
+
+    /// The image that a public SSM parameter names.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] of `ssm:GetParameter`.
+    pub async fn image(&self, parameter: &str) -> Result<String, Failure> {
+        let what = format!("parameter {parameter}");
+        let subject = Subject { what: &what, check: "does this Region have it? Else give the spec an image" };
+        let request = self.ssm.get_parameter().name(parameter);
+        let output = request.send().await.map_err(|error| classify(PARAMETER, subject, error))?;
+        let image = output.parameter().and_then(|parameter| parameter.value()).filter(|value| value.starts_with("ami-"));
+        image.map(str::to_owned).ok_or_else(|| Failure::Broken { call: PARAMETER, what: format!("{what} names no image") })
+    }
+}

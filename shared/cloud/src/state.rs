@@ -1,0 +1,326 @@
+//! The state table: who may act on a cluster, on what epoch (I1).
+//!
+//! Every write is conditional. A write whose answer was lost is repeated by the
+//! SDK, and the repetition then meets its own effect: so each carries a
+//! `write_id`, and a refusal by an item that holds this very id is a success.
+
+mod item;
+mod once;
+
+use crate::{
+    SdkConfig,
+    failure::{Subject, classify},
+    now_ms,
+};
+use aws_sdk_dynamodb::{
+    Client,
+    operation::update_item::UpdateItemError,
+    types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
+};
+use domain::state::{Change, Holder, State, Synchronous};
+use item::{Item, number, text};
+use reconcile::Failure;
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+};
+
+const GET: &str = "dynamodb:GetItem";
+const UPDATE: &str = "dynamodb:UpdateItem";
+
+/// The sort key of a cluster's state item.
+const STATE: &str = "state";
+
+/// The lease is free for `:me`: nobody's, mine, or expired.
+const FREE: &str = "(attribute_not_exists(#holder) OR #holder = :me OR #expires_at_ms < :now)";
+
+/// `<fleet>-state`.
+#[derive(Debug, Clone)]
+pub struct StateTable {
+    client: Client,
+    table: String,
+}
+
+/// One conditional write of a cluster's state item. A word after `#` is an
+/// attribute's name (many are reserved words), one after `:` a value.
+struct Write<'a> {
+    set: &'a str,
+    remove: &'a str,
+    only_if: &'a str,
+    values: Vec<(&'static str, AttributeValue)>,
+}
+
+impl StateTable {
+    /// Uses these credentials and time-outs.
+    #[must_use]
+    pub fn new(config: &SdkConfig, table: &str) -> Self {
+        StateTable { client: Client::new(config), table: table.to_owned() }
+    }
+
+    /// Reads the state of a cluster, as of now; `None` when it never had one.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] of `dynamodb:GetItem`; [`Failure::Broken`] also for an item
+    /// that makes no sense, since acting on half of it could promote a second writer.
+    pub async fn read(&self, cluster: &str) -> Result<Option<State>, Failure> {
+        let request = self.client.get_item().table_name(&self.table).consistent_read(true);
+        let request = request.key("cluster", text(cluster)).key("item", text(STATE));
+        let output = request.send().await.map_err(|error| classify(GET, self.subject(&self.what()), error))?;
+        output.item.map(|item| item::state(&item)).transpose().map_err(|problem| Failure::Broken {
+            call: GET,
+            what: format!("the state of {cluster} in {} makes no sense: {problem}", self.what()),
+        })
+    }
+
+    /// I1: takes the lease of a steady cluster and advances its epoch by one,
+    /// before any side effect.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] of `dynamodb:UpdateItem`; [`Failure::LostRace`] unless the
+    /// epoch is `expected_epoch`, the phase steady and the lease free.
+    pub async fn begin(
+        &self,
+        cluster: &str,
+        expected_epoch: u64,
+        holder: &Holder,
+        change: &Change,
+    ) -> Result<(), Failure> {
+        let write = Write {
+            set: "#epoch = :next, #phase = :changing, #holder = :me, #expires_at_ms = :expires, #change = :change",
+            remove: "",
+            only_if: &format!("#epoch = :epoch AND #phase = :steady AND {FREE}"),
+            values: vec![
+                (":epoch", number(expected_epoch)),
+                (":next", number(expected_epoch + 1)),
+                (":steady", text(item::STEADY)),
+                (":changing", text(item::CHANGING)),
+                (":me", text(&holder.id)),
+                (":expires", number(holder.expires_at_ms)),
+                (":now", number(now_ms())),
+                (":change", told(change)?),
+            ],
+        };
+        self.write(cluster, write).await
+    }
+
+    /// Takes the lease and leaves everything else as it is: to finish a change
+    /// that another pass left, or to mend something in the steady phase.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] of `dynamodb:UpdateItem`; [`Failure::LostRace`] unless the
+    /// epoch is `epoch` and the lease free.
+    pub async fn resume(&self, cluster: &str, epoch: u64, holder: &Holder) -> Result<(), Failure> {
+        let write = Write {
+            set: "#holder = :me, #expires_at_ms = :expires",
+            remove: "",
+            only_if: &format!("#epoch = :epoch AND {FREE}"),
+            values: vec![
+                (":epoch", number(epoch)),
+                (":me", text(&holder.id)),
+                (":expires", number(holder.expires_at_ms)),
+                (":now", number(now_ms())),
+            ],
+        };
+        self.write(cluster, write).await
+    }
+
+    /// Notes how far the change of the holder has come.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] of `dynamodb:UpdateItem`; [`Failure::LostRace`] when the
+    /// lease is no longer the holder's.
+    pub async fn note(&self, cluster: &str, epoch: u64, holder_id: &str, change: &Change) -> Result<(), Failure> {
+        let mut write = Write::of_changer(epoch, holder_id);
+        write.set = "#change = :change";
+        write.values.push((":change", told(change)?));
+        self.write(cluster, write).await
+    }
+
+    /// Publishes the set of standbys that the writer's commits wait for (I9).
+    ///
+    /// # Errors
+    ///
+    /// As [`note`](Self::note).
+    pub async fn publish_synchronous(
+        &self,
+        cluster: &str,
+        epoch: u64,
+        holder_id: &str,
+        synchronous: &Synchronous,
+    ) -> Result<(), Failure> {
+        let mut write = Write::of_holder(epoch, holder_id);
+        write.set = "#synchronous_required = :required, #synchronous_names = :names";
+        let names = synchronous.names.iter().map(|name| text(name)).collect();
+        write.values.push((":required", number(u64::from(synchronous.required))));
+        write.values.push((":names", AttributeValue::L(names)));
+        self.write(cluster, write).await
+    }
+
+    /// Ends the change: `writer` writes, the phase is steady, the lease is free.
+    ///
+    /// # Errors
+    ///
+    /// As [`note`](Self::note).
+    pub async fn finish(
+        &self,
+        cluster: &str,
+        epoch: u64,
+        holder_id: &str,
+        writer: &str,
+        now_ms: u64,
+    ) -> Result<(), Failure> {
+        let mut write = Write::of_changer(epoch, holder_id);
+        write.set = "#writer = :writer, #phase = :steady, #changed_at_ms = :changed";
+        write.remove = "#holder, #expires_at_ms, #change";
+        write.values.extend([
+            (":writer", text(writer)),
+            (":steady", text(item::STEADY)),
+            (":changed", number(now_ms)),
+        ]);
+        self.write(cluster, write).await
+    }
+
+    /// Gives the change up: the writer stays, the phase is steady, the lease is
+    /// free. The epoch stays advanced.
+    ///
+    /// # Errors
+    ///
+    /// As [`note`](Self::note).
+    pub async fn abandon(&self, cluster: &str, epoch: u64, holder_id: &str) -> Result<(), Failure> {
+        let mut write = Write::of_changer(epoch, holder_id);
+        write.set = "#phase = :steady";
+        write.remove = "#holder, #expires_at_ms, #change";
+        write.values.push((":steady", text(item::STEADY)));
+        self.write(cluster, write).await
+    }
+
+    /// Lets the lease go and keeps the rest: a change goes on in the next pass.
+    ///
+    /// # Errors
+    ///
+    /// As [`note`](Self::note).
+    pub async fn release(&self, cluster: &str, epoch: u64, holder_id: &str) -> Result<(), Failure> {
+        let mut write = Write::of_holder(epoch, holder_id);
+        write.remove = "#holder, #expires_at_ms";
+        self.write(cluster, write).await
+    }
+
+    /// Forgets the writer of a stack that is gone, so that the first member of
+    /// a new one may claim the cluster. The epoch stays: it only grows.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] of `dynamodb:GetItem` or `dynamodb:UpdateItem`;
+    /// [`Failure::Broken`] while a change of writer is under way;
+    /// [`Failure::LostRace`] when someone holds the lease.
+    pub async fn unclaim(&self, cluster: &str) -> Result<(), Failure> {
+        let Some(state) = self.read(cluster).await? else { return Ok(()) };
+        if let Some(change) = &state.change {
+            let (epoch, from) = (state.epoch, &change.from);
+            let what = format!("the change of {cluster} away from {from} (epoch {epoch}) must be finished or given up first");
+            return Err(Failure::Broken { call: UPDATE, what });
+        }
+        if state.writer.is_none() {
+            return Ok(());
+        }
+        let write = Write {
+            set: "",
+            remove: "#writer",
+            only_if: "#epoch = :epoch AND #phase = :steady AND (attribute_not_exists(#holder) OR #expires_at_ms < :now)",
+            values: vec![(":epoch", number(state.epoch)), (":steady", text(item::STEADY)), (":now", number(now_ms()))],
+        };
+        self.write(cluster, write).await
+    }
+
+    async fn write(&self, cluster: &str, write: Write<'_>) -> Result<(), Failure> {
+        let id = unique();
+        let update = write.update();
+        let request = self.client.update_item().table_name(&self.table);
+        let mut request = request
+            .key("cluster", text(cluster))
+            .key("item", text(STATE))
+            .set_expression_attribute_names(Some(names(&[&update, write.only_if])))
+            .expression_attribute_values(":write_id", text(&id))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .update_expression(update)
+            .condition_expression(write.only_if);
+        for (name, value) in write.values {
+            request = request.expression_attribute_values(name, value);
+        }
+        let Err(error) = request.send().await else { return Ok(()) };
+        match error.as_service_error() {
+            Some(UpdateItemError::ConditionalCheckFailedException(refused)) if wrote(refused.item(), &id) => Ok(()),
+            Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
+                let found = item::summary(refused.item());
+                Err(Failure::LostRace { call: UPDATE, what: format!("the state of {cluster} (now {found})") })
+            }
+            _ => Err(classify(UPDATE, self.subject(&self.what()), error)),
+        }
+    }
+
+    fn what(&self) -> String {
+        format!("table {}", self.table)
+    }
+
+    fn subject<'a>(&self, what: &'a str) -> Subject<'a> {
+        Subject { what, check: "is STATE_TABLE of this function right?" }
+    }
+}
+
+impl<'a> Write<'a> {
+    /// A write that only the holder of the lease may make.
+    fn of_holder(epoch: u64, holder_id: &str) -> Write<'a> {
+        let values = vec![(":epoch", number(epoch)), (":me", text(holder_id))];
+        Write { set: "", remove: "", only_if: "#epoch = :epoch AND #holder = :me", values }
+    }
+
+    /// A write that only the holder of the lease may make, during a change.
+    fn of_changer(epoch: u64, holder_id: &str) -> Write<'a> {
+        let mut write = Write::of_holder(epoch, holder_id);
+        write.only_if = "#epoch = :epoch AND #holder = :me AND #phase = :changing";
+        write.values.push((":changing", text(item::CHANGING)));
+        write
+    }
+
+    fn update(&self) -> String {
+        let comma = if self.set.is_empty() { "" } else { ", " };
+        let remove = if self.remove.is_empty() { String::new() } else { format!(" REMOVE {}", self.remove) };
+        format!("SET #write_id = :write_id{comma}{}{remove}", self.set)
+    }
+}
+
+/// The attribute names that expressions mention as `#name`.
+fn names(expressions: &[&str]) -> HashMap<String, String> {
+    let in_word = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let pieces = expressions.iter().flat_map(|expression| expression.split('#').skip(1));
+    pieces
+        .map(|piece| &piece[..piece.find(|letter| !in_word(letter)).unwrap_or(piece.len())])
+        .map(|name| (format!("#{name}"), name.to_owned()))
+        .collect()
+}
+
+fn wrote(found: Option<&Item>, id: &str) -> bool {
+    found.and_then(|item| item.get("write_id")).is_some_and(|value| value == &text(id))
+}
+
+/// 128 bits that no other write has; the standard library's hasher keys are
+/// random for each process and differ for each hasher.
+fn unique() -> String {
+    let half = || RandomState::new().hash_one(now_ms());
+    format!("{:016x}{:016x}", half(), half())
+}
+
+fn told(change: &Change) -> Result<AttributeValue, Failure> {
+    serde_json::to_string(change).map(|json| text(&json)).map_err(|error| Failure::Broken {
+        call: UPDATE,
+        what: format!("the story of the change is not JSON: {error}"),
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may stop")]
+mod tests;

@@ -1,0 +1,6 @@
+//! The calls of this crate against real PostgreSQL servers.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends at the first surprise")]
+
+mod looks;
+mod roles;
+mod server;

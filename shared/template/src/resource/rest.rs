@@ -1,0 +1,95 @@
+//! Secrets Manager, Systems Manager, CloudWatch.
+
+use super::Tag;
+use crate::Value;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Properties of `AWS::SecretsManager::Secret`.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Secret {
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    pub description: String,
+    /// How its text is made.
+    pub generate_secret_string: GenerateSecretString,
+    /// Tags.
+    pub tags: Vec<Tag>,
+}
+
+/// A text with a generated password in it.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct GenerateSecretString {
+    /// A JSON object to which the password is added.
+    pub secret_string_template: String,
+    /// Under this key.
+    pub generate_string_key: &'static str,
+    /// Characters that it does not hold.
+    pub exclude_characters: &'static str,
+    /// Its length.
+    pub password_length: u32,
+}
+
+/// Properties of `AWS::SSM::Parameter`, of type `String`.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct StringParameter {
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    pub description: String,
+    /// `String`.
+    pub r#type: &'static str,
+    /// Its text.
+    pub value: Value,
+    /// Tags, which this type takes as a map.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// Properties of `AWS::CloudWatch::Alarm`, of one metric.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Alarm {
+    /// Its name.
+    pub alarm_name: String,
+    /// What it means and what to do.
+    pub alarm_description: String,
+    /// The metric's namespace.
+    pub namespace: &'static str,
+    /// The metric.
+    pub metric_name: &'static str,
+    /// The metric's dimensions.
+    pub dimensions: Vec<Dimension>,
+    /// How values of a period become one.
+    pub statistic: &'static str,
+    /// Seconds of a period.
+    pub period: u32,
+    /// Periods in a row.
+    pub evaluation_periods: u32,
+    /// Compared how.
+    pub comparison_operator: &'static str,
+    /// With what.
+    pub threshold: u32,
+    /// What the absence of values means.
+    pub treat_missing_data: &'static str,
+    /// Who is told when it rings.
+    pub alarm_actions: Vec<Value>,
+    /// Who is told when it is over.
+    #[serde(rename = "OKActions")]
+    pub ok_actions: Vec<Value>,
+    /// Tags.
+    pub tags: Vec<Tag>,
+}
+
+/// A dimension of a metric.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Dimension {
+    /// Its name.
+    pub name: &'static str,
+    /// Its value.
+    pub value: Value,
+}
