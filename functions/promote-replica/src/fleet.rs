@@ -71,13 +71,18 @@ impl Clients {
         self.ssm.card(&self.fleet, cluster).await
     }
 
-    /// The card of the cluster that this instance is a member of, if any.
-    pub(crate) async fn card_of_instance(&self, instance: &str) -> Result<Option<Card>, Failure> {
+    /// All cards of the fleet; one that cannot be read is reported and hides no other.
+    pub(crate) async fn cards(&self) -> Result<Vec<Card>, Failure> {
         let cards = self.ssm.cards(&self.fleet).await?;
         for card in &cards.unreadable {
             tracing::error!("{} is not a card: {}", card.parameter, card.problem);
         }
-        Ok(cards.cards.into_iter().find(|card| card.member(instance).is_some()))
+        Ok(cards.cards)
+    }
+
+    /// The card of the cluster that this instance is a member of, if any.
+    pub(crate) async fn card_of_instance(&self, instance: &str) -> Result<Option<Card>, Failure> {
+        Ok(self.cards().await?.into_iter().find(|card| card.member(instance).is_some()))
     }
 
     /// Makes a pass over one cluster.

@@ -12,6 +12,7 @@ use domain::{
     failover::decide,
 };
 use fleet::{Clients, Suspected, Waking};
+use futures_util::future::join_all;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn, tracing};
 use promote_replica::{Report, change_writer};
 use reconcile::{Failure, World};
@@ -23,56 +24,87 @@ async fn main() -> Result<(), Error> {
     let clients = &Clients::new(&cloud::load().await)?;
     run(service_fn(async |event: LambdaEvent<Value>| {
         let deadline_ms = event.context.deadline;
-        handle(clients, &event.payload, &event.context.request_id, deadline_ms).await.map_err(|failure| {
-            tracing::error!("{}", failure.story());
-            Error::from(failure.story())
-        })
+        handle(clients, &event.payload, &event.context.request_id, deadline_ms)
+            .await
+            .map_err(|failure| Error::from(failure.story()))
     }))
     .await
 }
 
-/// Handles one event: finds its cluster, and makes a pass over it.
-async fn handle(clients: &Clients, event: &Value, pass: &str, deadline_ms: u64) -> Result<Report, Failure> {
+/// Handles one event: finds its clusters, and makes a pass over each.
+///
+/// One cluster that fails hides no other; the first failure is the answer.
+async fn handle(clients: &Clients, event: &Value, pass: &str, deadline_ms: u64) -> Result<Vec<Report>, Failure> {
     let at_ms = now_ms();
     let meaning = meaning_for(Function::PromoteReplica, &clients.fleet, event);
     tracing::info!("woken: {meaning}");
-    let (card, by) = find(clients, &meaning).await?;
-    let Some(card) = card else {
-        let because = format!("{meaning}; no cluster of fleet {} is meant", clients.fleet);
-        tracing::info!("{because}");
-        return Ok(Report { outcome: "ignored", because });
-    };
-    let name = card.cluster.clone();
-    let waking = Waking { at_ms, by, suspicion: suspected(&meaning) };
-    let mut cluster = clients.open(card, waking, pass.to_owned(), deadline_ms).await?;
-    let report = match meaning {
-        Meaning::Explain { .. } => explain(&mut cluster).await?,
-        _ => change_writer(&mut cluster).await?,
-    };
-    tracing::info!("{name}: {}: {}", report.outcome, report.because);
-    Ok(report)
+    let cards = find(clients, &meaning).await?;
+    if cards.is_empty() {
+        tracing::info!("no cluster of fleet {} is meant", clients.fleet);
+    }
+    let passes = cards.into_iter().map(|card| {
+        let waking = Waking { at_ms, by: by(&meaning), suspicion: suspected(&meaning) };
+        one(clients, card, waking, matches!(meaning, Meaning::Explain { .. }), pass, deadline_ms)
+    });
+    join_all(passes).await.into_iter().collect()
 }
 
-/// The card that an event is about, and what woke us in a few words.
-async fn find(clients: &Clients, meaning: &Meaning) -> Result<(Option<Card>, String), Failure> {
-    Ok(match meaning {
-        Meaning::Suspicion(seen) => (clients.card(&seen.cluster).await?, "by watch-clusters".to_owned()),
-        Meaning::Attention { cluster, what } => (clients.card(cluster).await?, format!("by watch-clusters: {what}")),
-        Meaning::InstanceState { instance, state } => {
-            (clients.card_of_instance(instance).await?, format!("by EC2's event: {state}"))
+async fn one(
+    clients: &Clients,
+    card: Card,
+    waking: Waking,
+    only_explain: bool,
+    pass: &str,
+    deadline_ms: u64,
+) -> Result<Report, Failure> {
+    let name = card.cluster.clone();
+    let ended = async {
+        let mut cluster = clients.open(card, waking, pass.to_owned(), deadline_ms).await?;
+        if only_explain { explain(&mut cluster).await } else { change_writer(&mut cluster).await }
+    };
+    match ended.await {
+        Ok(report) => {
+            tracing::info!("{name}: {}: {}", report.outcome, report.because);
+            Ok(report)
         }
-        Meaning::Alarm(alarm) => {
-            let card = match &alarm.subject {
-                Subject::Cluster(cluster) => clients.card(cluster).await?,
-                Subject::Instance(instance) => clients.card_of_instance(instance).await?,
-                // Some alarm of the fleet: watch-clusters, which it is about, finds what is wrong.
-                Subject::Fleet => None,
-            };
-            (card, format!("by alarm {}", alarm.name))
+        // The next wake-up comes in a second or two, from watch-clusters; this pass has nothing to add.
+        Err(failure @ Failure::LostRace { .. }) => {
+            tracing::info!("{name}: waits: {}", failure.story());
+            Ok(Report { outcome: "waits", because: failure.to_string() })
         }
-        Meaning::Explain { cluster } => (clients.card(cluster).await?, "by a question".to_owned()),
-        Meaning::Stack { .. } | Meaning::Schedule | Meaning::Spec { .. } | Meaning::Ignored(_) => (None, String::new()),
-    })
+        Err(failure) => {
+            tracing::error!("{name}: {}", failure.story());
+            Err(failure)
+        }
+    }
+}
+
+/// The cards of the clusters that an event is about.
+async fn find(clients: &Clients, meaning: &Meaning) -> Result<Vec<Card>, Failure> {
+    let one = match meaning {
+        Meaning::Suspicion(seen) => clients.card(&seen.cluster).await?,
+        Meaning::Attention { cluster, .. } | Meaning::Explain { cluster } => clients.card(cluster).await?,
+        Meaning::InstanceState { instance, .. } => clients.card_of_instance(instance).await?,
+        Meaning::Alarm(alarm) => match &alarm.subject {
+            Subject::Cluster(cluster) => clients.card(cluster).await?,
+            Subject::Instance(instance) => clients.card_of_instance(instance).await?,
+            Subject::Fleet => return clients.cards().await,
+        },
+        Meaning::Schedule => return clients.cards().await,
+        Meaning::Stack { .. } | Meaning::Spec { .. } | Meaning::Ignored(_) => None,
+    };
+    Ok(one.into_iter().collect())
+}
+
+/// What woke this pass, in a few words for the page.
+fn by(meaning: &Meaning) -> String {
+    match meaning {
+        Meaning::Suspicion(_) => "by watch-clusters".to_owned(),
+        Meaning::Attention { what, .. } => format!("by watch-clusters: {what}"),
+        Meaning::InstanceState { state, .. } => format!("by EC2's event: {state}"),
+        Meaning::Alarm(alarm) => format!("by alarm {}", alarm.name),
+        other => format!("by an event: {other}"),
+    }
 }
 
 fn suspected(meaning: &Meaning) -> Option<Suspected> {

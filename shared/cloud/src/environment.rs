@@ -41,20 +41,24 @@ pub fn list(name: &str) -> Result<Vec<String>, BadSetting> {
 }
 
 fn check(name: &str, found: Option<String>) -> Result<String, BadSetting> {
-    found.filter(|value| !value.trim().is_empty()).ok_or_else(|| {
-        let known = MEANINGS.iter().find(|(known, _)| *known == name);
-        let meaning = known.map_or("see the function's environment in its template", |(_, meaning)| meaning);
-        BadSetting { name: name.to_owned(), meaning }
-    })
+    found.filter(|value| !value.trim().is_empty()).ok_or_else(|| missing(name))
 }
 
 fn split(name: &str, found: Option<String>) -> Result<Vec<String>, BadSetting> {
-    let parts = |text: String| text.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect();
-    let list: Vec<String> = found.map(parts).unwrap_or_default();
-    if list.is_empty() { check(name, None).map(|_| list) } else { Ok(list) }
+    let text = check(name, found)?;
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let list: Vec<String> = parts.map(str::to_owned).collect();
+    if list.is_empty() { Err(missing(name)) } else { Ok(list) }
+}
+
+fn missing(name: &str) -> BadSetting {
+    let known = MEANINGS.iter().find(|(known, _)| *known == name);
+    let meaning = known.map_or("see the function's environment in its template", |(_, meaning)| meaning);
+    BadSetting { name: name.to_owned(), meaning }
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may stop")]
 mod tests {
     use super::*;
 

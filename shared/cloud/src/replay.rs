@@ -10,9 +10,7 @@ use aws_sdk_ssm::{
     },
     error::ConnectorError,
 };
-use aws_smithy_runtime_api::client::http::{
-    HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
-};
+use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
 use reconcile::Failure;
 use std::{
     collections::VecDeque,

@@ -68,8 +68,10 @@ impl Route53 {
             }
         }
         let [reader, writer, epoch] = found;
-        sets::seen(writer, epoch, reader)
-            .map_err(|what| Failure::Broken { call: LIST, what: format!("in the records of {}, {what}", records.writer) })
+        sets::seen(writer, epoch, reader).map_err(|what| Failure::Broken {
+            call: LIST,
+            what: format!("in the records of {}, {what}", records.writer),
+        })
     }
 
     async fn page(

@@ -66,9 +66,7 @@ impl Secrets {
             Ok(output) if output.deleted_date.is_some() => Ok(None),
             Ok(output) => Ok(output.arn),
             Err(error) if error.as_service_error().is_some_and(|e| e.is_resource_not_found_exception()) => Ok(None),
-            Err(error) => {
-                Err(classify("secretsmanager:DescribeSecret", subject(&format!("secret {name}")), error))
-            }
+            Err(error) => Err(classify("secretsmanager:DescribeSecret", subject(&format!("secret {name}")), error)),
         }
     }
 

@@ -176,11 +176,7 @@ impl StateTable {
         let mut write = Write::of_changer(epoch, holder_id);
         write.set = "#writer = :writer, #phase = :steady, #changed_at_ms = :changed";
         write.remove = "#holder, #expires_at_ms, #change";
-        write.values.extend([
-            (":writer", text(writer)),
-            (":steady", text(item::STEADY)),
-            (":changed", number(now_ms)),
-        ]);
+        write.values.extend([(":writer", text(writer)), (":steady", text(item::STEADY)), (":changed", number(now_ms))]);
         self.write(cluster, write).await
     }
 
@@ -221,7 +217,8 @@ impl StateTable {
         let Some(state) = self.read(cluster).await? else { return Ok(()) };
         if let Some(change) = &state.change {
             let (epoch, from) = (state.epoch, &change.from);
-            let what = format!("the change of {cluster} away from {from} (epoch {epoch}) must be finished or given up first");
+            let what =
+                format!("the change of {cluster} away from {from} (epoch {epoch}) must be finished or given up first");
             return Err(Failure::Broken { call: UPDATE, what });
         }
         if state.writer.is_none() {

@@ -1,0 +1,6 @@
+//! Runs over a scripted fleet, on a clock that stands still until everybody waits.
+#![allow(clippy::unwrap_used, reason = "a test may stop")]
+
+mod fleet;
+mod outages;
+mod runs;

@@ -18,14 +18,15 @@ fn instances(list: &[(&str, &str)], next: &str) -> Reply {
     let next = if next.is_empty() { String::new() } else { format!("<nextToken>{next}</nextToken>") };
     Reply::Http(
         200,
-        format!("<DescribeInstancesResponse><reservationSet>{items}</reservationSet>{next}</DescribeInstancesResponse>"),
+        format!(
+            "<DescribeInstancesResponse><reservationSet>{items}</reservationSet>{next}</DescribeInstancesResponse>"
+        ),
     )
 }
 
 fn error(status: u16, code: &str, message: &str) -> Reply {
-    let body = format!(
-        "<Response><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors></Response>"
-    );
+    let body =
+        format!("<Response><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors></Response>");
     Reply::Http(status, body)
 }
 
@@ -118,7 +119,8 @@ async fn only_failing_checks_are_listed() {
 #[tokio::test]
 async fn an_unknown_id_hides_no_other() {
     let unknown = error(400, "InvalidInstanceID.NotFound", "The instance ID 'i-9' does not exist");
-    let (config, replay) = script([unknown, instances(&[("i-1", "running")], ""), statuses(&[("i-1", "impaired", "ok")])]);
+    let (config, replay) =
+        script([unknown, instances(&[("i-1", "running")], ""), statuses(&[("i-1", "impaired", "ok")])]);
     let impaired = Ec2::new(&config).impaired(&ids(&["i-1", "i-9"])).await.unwrap();
     assert_eq!(impaired.keys().collect::<Vec<_>>(), ["i-1"]);
     let form = replay.asked()[2].form();
@@ -137,7 +139,8 @@ async fn an_instance_is_stopped_without_its_operating_system() {
     Ec2::new(&config).stop("i-0a1").await.unwrap();
     let mut form = replay.only().form();
     form.sort();
-    let expected = [("Action", "StopInstances"), ("Force", "true"), ("InstanceId.1", "i-0a1"), ("SkipOsShutdown", "true")];
+    let expected =
+        [("Action", "StopInstances"), ("Force", "true"), ("InstanceId.1", "i-0a1"), ("SkipOsShutdown", "true")];
     assert_eq!(form, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
 }
 

@@ -154,7 +154,7 @@ async fn what_understudy_does_not_write_is_refused() {
         ("not one \"epoch=NUMBER\"", set(text, "TXT", 1, &["epoch=6"])),
     ];
     for (problem, odd) in table {
-        let (config, _) = script([page(std::slice::from_ref(&odd)), page(&[odd.clone()]), page(&[odd])]);
+        let (config, _) = script([0, 1, 2].map(|_| page(std::slice::from_ref(&odd))));
         let failure = Route53::new(&config).read(&records()).await.unwrap_err();
         assert_eq!(kind(&failure), "broken", "{failure}");
         assert!(failure.to_string().contains(problem), "{problem}: {failure}");

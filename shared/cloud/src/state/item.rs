@@ -28,7 +28,8 @@ pub(super) fn state(item: &Item) -> Result<State, String> {
         Some(STEADY) => None,
         Some(CHANGING) => {
             let json = string(item, "change")?.ok_or("phase is changing, but change is missing")?;
-            let change: Change = serde_json::from_str(json).map_err(|error| format!("change is not readable: {error}"))?;
+            let change: Change =
+                serde_json::from_str(json).map_err(|error| format!("change is not readable: {error}"))?;
             Some(change)
         }
         Some(other) => return Err(format!("phase is {other:?}, neither {STEADY:?} nor {CHANGING:?}")),

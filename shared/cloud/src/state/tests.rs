@@ -98,10 +98,7 @@ async fn resume_takes_only_the_lease() {
     table(&config).resume("orders", 7, &holder()).await.unwrap();
     let (update, condition, values) = written(&replay);
     assert_eq!(update, "SET write_id = :write_id, holder = :me, expires_at_ms = :expires");
-    assert_eq!(
-        condition,
-        "epoch = :epoch AND (attribute_not_exists(holder) OR holder = :me OR expires_at_ms < :now)"
-    );
+    assert_eq!(condition, "epoch = :epoch AND (attribute_not_exists(holder) OR holder = :me OR expires_at_ms < :now)");
     assert_eq!(values, json!({ ":epoch": { "N": "7" }, ":me": { "S": "req-1" }, ":expires": { "N": "900" } }));
 }
 

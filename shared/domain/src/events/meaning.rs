@@ -87,6 +87,8 @@ pub struct Suspicion {
     pub last_lsn: Option<Lsn>,
     /// When that was, in milliseconds since 1970.
     pub last_lsn_at_ms: Option<u64>,
+    /// Its `synchronous_standby_names` that a probe saw last.
+    pub synchronous_setting: Option<String>,
     /// How the last probe failed.
     pub problem: Option<String>,
 }

@@ -1,0 +1,128 @@
+#!/bin/bash
+# Makes this host a member. Run by cloud-init; cut short anywhere, run it again.
+. "${BASH_SOURCE%/*}/lib.sh"
+
+finish() {
+  local code=$? status=SUCCESS
+  [ "$code" = 0 ] || status=FAILURE
+  log "setup: $status"
+  if [ -n "$STACK" ] && identity; then
+    call cloudformation -o /dev/null -H Content-Type:application/x-www-form-urlencoded \
+      -d "Action=SignalResource&Version=2010-05-15&StackName=$STACK&LogicalResourceId=$LOGICAL_ID" \
+      -d "UniqueId=$ID&Status=$status" || log 'not signalled'
+  fi
+  exit "$code"
+}
+trap 'log "line $LINENO: $BASH_COMMAND"' ERR
+trap finish EXIT
+
+packages() {
+  ! type -P jq curl postgres >/dev/null || return 0
+  [ -z "$ROOT" ] || die 'jq, curl or PostgreSQL is missing'
+  mkdir -p /etc/postgresql-common/createcluster.d
+  echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.d/understudy.conf
+  apt() { DEBIAN_FRONTEND=noninteractive apt-get -yq -o DPkg::Lock::Timeout=300 "$@"; }
+  apt update
+  apt install jq curl postgresql-common
+  # If it is not the distribution's major version: the PostgreSQL project's packages.
+  apt-cache show "postgresql-$POSTGRESQL_VERSION" >/dev/null || sh /usr/share/postgresql-common/pgdg/*.sh -y
+  apt install "postgresql-$POSTGRESQL_VERSION"
+}
+
+disk() {
+  local code=0 uuid device=/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_${DATA_VOLUME/-/}
+  if [ -n "$ROOT" ] || [ -z "$DATA_VOLUME" ] || mountpoint -q "$VAR"; then return; fi
+  WHY="volume $DATA_VOLUME is not attached"
+  wait_for test -b "$device"
+  # 2: it carries nothing at all. Nothing else is ever formatted.
+  blkid -p "$device" || code=$?
+  [ "$code" != 2 ] || mkfs.ext4 -q "$device"
+  uuid=$(blkid -p -s UUID -o value "$device")
+  grep -q "^UUID=$uuid " /etc/fstab || echo "UUID=$uuid $VAR auto noatime,nofail 0 2" >>/etc/fstab
+  mkdir -p "$VAR"
+  mount "$VAR"
+}
+
+secret() { # ARN
+  local out
+  out=$(json secretsmanager 1.1 secretsmanager.GetSecretValue 2>&1 <<<"{\"SecretId\":\"$1\"}") || die "$1: $out"
+  jq -er .SecretString <<<"$out"
+}
+password() { secret "$1" | jq -er .password; }
+escape() { sed -E 's/(:|[\\])/\\\1/g' <<<"$1"; } # for the passfile
+secrets() {
+  local file
+  identity || return
+  WHY='the secrets cannot be read'
+  tls=$(secret "$TLS_SECRET") && operator=$(password "$OPERATOR_SECRET") &&
+    replication=$(password "$REPLICATION_SECRET") && application=$(password "$APPLICATION_SECRET") || return
+  for file in certificate private_key certificate_authority; do
+    jq -er ".$file" <<<"$tls" | put "$file.pem" || return
+  done
+  printf '*:*:*:%s:%s\n' understudy "$(escape "$operator")" replicator "$(escape "$replication")" | put passfile
+}
+
+# The first to write its id is the writer. Who that is gets read back.
+claim() {
+  survey
+  WHY="no state, but members that serve: $SEEN"
+  ! grep -q '^[^ ]* [tf] ' <<<"$SEEN" || return
+  log 'claiming the cluster'
+  WHY=$(dynamodb UpdateItem 2>&1 <<EOF
+{$KEY,"ConditionExpression":"attribute_not_exists(writer)","UpdateExpression":
+"SET writer=:w,phase=:p,synchronous_required=:r,synchronous_names=:n,changed_at_ms=:t ADD epoch :e",
+"ExpressionAttributeValues":{":w":{"S":"$ID"},":p":{"S":"steady"},":r":{"N":"$SYNCHRONOUS_REQUIRED"},":e":{"N":"1"},
+":n":{"L":[$(jq -c '{S: .}' <<<"${OTHERS//,/ }" | paste -sd ,)]},":t":{"N":"$(date +%s%3N)"}}}
+EOF
+  )
+}
+
+# In single-user mode, a statement a line: nobody connects before all is there. What fails
+# is not logged, as it may hold a password.
+create() {
+  local new=$DATA.new q=\'
+  log 'creating the database'
+  as_postgres rm -rf "$new"
+  as_postgres initdb -D "$new" -U postgres -kE UTF8 --locale=C.UTF-8 -A reject >/dev/null
+  as_postgres postgres --single -D "$new" -c exit_on_error=on -c log_min_error_statement=panic postgres >/dev/null <<EOF
+CREATE ROLE understudy LOGIN REPLICATION PASSWORD '${operator//$q/$q$q}'
+CREATE ROLE replicator LOGIN REPLICATION PASSWORD '${replication//$q/$q$q}'
+CREATE ROLE "$APPLICATION_ROLE" LOGIN PASSWORD '${application//$q/$q$q}'
+CREATE DATABASE "$DATABASE" OWNER "$APPLICATION_ROLE"
+GRANT pg_monitor, pg_checkpoint TO understudy
+GRANT EXECUTE ON FUNCTION pg_promote, pg_reload_conf TO understudy
+GRANT ALTER SYSTEM ON PARAMETER primary_conninfo, primary_slot_name, synchronous_standby_names TO understudy
+CREATE SCHEMA AUTHORIZATION understudy CREATE TABLE epochs (epoch bigint PRIMARY KEY, writer text NOT NULL, written_at timestamptz NOT NULL DEFAULT now())
+EOF
+}
+
+obtained() {
+  read_state || return
+  [ "$WRITER" != - ] || { claim && read_state; } || return
+  [ "$WRITER" = "$ID" ] || copy
+}
+
+packages
+disk
+install -d -m 700 -o "$OWNER" "$CONF" "$VAR"
+wait_for secrets
+if [ ! -d "$DATA" ]; then
+  exec 9<"$VAR"
+  flock 9
+  wait_for obtained
+  if [ "$WRITER" = "$ID" ]; then
+    # Never an empty database in place of a lost one.
+    if [ "$EPOCH" != 1 ] || [ -e "$CONF/had-data" ]; then die "the writer's data is gone"; fi
+    create
+  fi
+  as_postgres mv "$DATA.new" "$DATA"
+  exec 9<&-
+fi
+as_postgres touch "$CONF/had-data"
+if [ -z "$ROOT" ]; then
+  install -m 644 "${BASH_SOURCE%/*}/understudy-postgresql.service" /etc/systemd/system/
+  systemctl daemon-reload
+  systemctl enable --now understudy-postgresql
+  LIMIT=$((SECONDS + 600)) WHY='PostgreSQL does not answer'
+  wait_for pg_isready -qh "$VAR" -p "$PORT"
+fi

@@ -1,0 +1,79 @@
+#!/bin/bash
+# Every start of PostgreSQL: the boot guard (I12), which waits while it says no, then postgres.
+. "${BASH_SOURCE%/*}/lib.sh"
+trap 'exit 130' INT # else bash does not heed it while it sleeps
+
+configure() {
+  local range members=${ROOT:+127.0.0.1/32} library='' memory=64MB quorum='' # a lab's members share a host
+  for range in $ADDRESS $PEERS; do members+=" $range/32"; done
+  [ ! -e "${BIN%bin}lib/pg_stat_statements.so" ] || library=pg_stat_statements
+  [ -n "$ROOT" ] || memory=$(awk '/MemTotal/ {print int($2 / 4) "kB"}' /proc/meminfo)
+  [ "$SYNCHRONOUS_REQUIRED" = 0 ] || quorum="ANY $SYNCHRONOUS_REQUIRED ($OTHERS)"
+  rule() { for range in $3; do echo "hostssl $1 $2 $range scram-sha-256"; done; }
+  put pg_ident.conf <<<"understudy $OWNER postgres" && {
+    echo 'local all postgres peer map=understudy'
+    rule replication replicator "$members"
+    rule all understudy "$members $CLIENT_CIDRS"
+    rule "\"$DATABASE\"" "\"$APPLICATION_ROLE\"" "$CLIENT_CIDRS"
+  } | put pg_hba.conf && put understudy.conf <<EOF
+# Rewritten at every start; ALTER SYSTEM wins.
+listen_addresses = '$ADDRESS'
+port = $PORT
+unix_socket_directories = '$VAR'
+hba_file = '$CONF/pg_hba.conf'
+ident_file = '$CONF/pg_ident.conf'
+understudy.instance_id = '$ID'
+understudy.replication_conninfo = '$REPLICATION'
+ssl = on
+ssl_cert_file = '$CONF/certificate.pem'
+ssl_key_file = '$CONF/private_key.pem'
+max_connections = 200
+shared_buffers = ${SHARED_BUFFERS:-$memory}
+shared_preload_libraries = '$library'
+wal_log_hints = on
+wal_keep_size = 1GB
+max_slot_wal_keep_size = $(df --output=size -m "$VAR" | awk 'END {print int($1 / 4)}')MB
+wal_sender_timeout = 5s
+wal_receiver_timeout = 5s
+wal_receiver_status_interval = 1s
+wal_retrieve_retry_interval = 500ms
+${ROOT:+dynamic_shared_memory_type = mmap}
+synchronous_standby_names = '$quorum'
+log_line_prefix = '%m [%p] %q%u@%d %a '
+EOF
+}
+
+permitted() {
+  local asked
+  WHY='no data directory yet'
+  [ -d "$DATA" ] || return
+  # Inherited by postgres and its children: free when none is left.
+  exec 9<"$VAR"
+  WHY='other processes of this member still run'
+  flock -n 9 || return
+  identity || [ -e "$DATA/standby.signal" ] || return
+  WHY='the configuration cannot be written'
+  configure || return
+  WHY='it is a standby'
+  [ ! -e "$DATA/standby.signal" ] || return 0
+  survey # a silent peer does not hinder: the state decides
+  WHY="a peer is out of recovery: $SEEN"
+  ! grep -q '^[^ ]* f ' <<<"$SEEN" || return
+  # Last and fresh: 3 s after the phase became "changing", who read "steady" before listens or never will.
+  asked=$SECONDS
+  read_state || return
+  WHY="the state names $WRITER as writer, not $ID; rebuild-standby.sh makes this a standby"
+  [ "$WRITER" = "$ID" ] || return
+  WHY="a change of writer is going on (phase $PHASE)"
+  [ "$PHASE" = steady ] || return
+  WHY='the state table answered too slowly'
+  ((SECONDS - asked < 2)) || return
+  WHY="the state names it as writer, epoch $EPOCH, and no peer is out of recovery"
+}
+until permitted; do
+  exec 9<&-
+  once "not starting: $WHY"
+  sleep 1
+done
+log "starting: $WHY"
+exec "${AS[@]}" postgres -D "$DATA" -c "config_file=$CONF/understudy.conf" 3>&- </dev/null
