@@ -1,6 +1,5 @@
-# shellcheck shell=bash
 # Shared by the scripts beside it. No secret is ever an argument of a process.
-# "|| return": in a function called as a condition, `set -e` does nothing.
+# "|| return": `set -e` does nothing in a function called as a condition.
 set -Eeuo pipefail
 ROOT=${ROOT:-} IMDS=${IMDS:-http://169.254.169.254}
 . "$ROOT/etc/understudy/member.env"
@@ -14,12 +13,11 @@ OTHERS='' PEERS='' ID='' FRESH=0 WHY='' SAID='' LIMIT=${SETUP_SECONDS:-1200}
 for entry in $MEMBERS; do
   [ "${entry%=*}" = "$MEMBER" ] || OTHERS+="${OTHERS:+,}\"${entry%=*}\"" PEERS+=" ${entry#*=}"
 done
-# HOME: libpq looks for certificates there, and root's is closed to postgres.
+# libpq looks for certificates in HOME; root's is closed to postgres.
 OWNER=$(id -un) AS=(env "HOME=$CONF")
 [ "$OWNER" != root ] || OWNER=postgres AS=(setpriv --reuid=postgres --regid=postgres --init-groups "${AS[@]}")
 as_postgres() { "${AS[@]}" "$@"; }
 put() { (umask 077 && as_postgres tee "$CONF/$1" >/dev/null); }
-systemd() { [ -n "$ROOT" ] || systemctl "$@"; }
 
 cd "${ROOT:-/}"
 exec 3>&1 # for log, also from within $(...)
@@ -65,7 +63,7 @@ read_state() {
   read -r WRITER EPOCH PHASE <<<"$WHY"
 }
 
-ask() { # ADDRESS SQL: as the operator
+ask() { # ADDRESS SQL
   as_postgres timeout 5 psql -XAtqwF ' ' -c "$2" \
     -d "user=understudy dbname=postgres connect_timeout=2 $TLS hostaddr=$1 port=$PORT"
 }
@@ -83,7 +81,7 @@ copy() {
   WHY="the writer $old does not answer: $SEEN"
   from=$(awk -v id="$old" '$2 == "f" && $3 == id {print $1}' <<<"$SEEN")
   [ -n "$from" ] || return
-  # An old slot holds WAL back for nothing, or has lost some.
+  # An old slot keeps WAL for nothing, or has lost some.
   WHY=$(ask "$from" "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
     WHERE slot_name = '$MEMBER' AND NOT active; SELECT pg_create_physical_replication_slot('$MEMBER', true)" 2>&1) || return
   log "copying the data of $old ($from)"

@@ -6,12 +6,13 @@ read_state || die "$WHY"
 if as_postgres pg_ctl status -D "$DATA" >/dev/null; then
   # Promotion takes the file away.
   [ -e "$DATA/standby.signal" ] || die 'PostgreSQL runs here out of recovery: stop it first'
-  trap 'systemd start understudy-postgresql' EXIT
-  systemd stop understudy-postgresql
-  [ -z "$ROOT" ] || as_postgres pg_ctl stop -D "$DATA" -m fast
+  if [ -z "$ROOT" ]; then
+    trap 'systemctl start understudy-postgresql' EXIT
+    systemctl stop understudy-postgresql
+  else as_postgres pg_ctl stop -D "$DATA" -m fast; fi
 fi
 exec 9<"$VAR"
-flock -w 60 9 || die 'other processes of this member still run'
+flock -w 60 9 || die 'PostgreSQL still runs'
 rebuilt() { read_state && copy; }
 wait_for rebuilt
 if [ -d "$DATA" ]; then

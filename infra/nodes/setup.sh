@@ -6,11 +6,8 @@ finish() {
   local code=$? status=SUCCESS
   [ "$code" = 0 ] || status=FAILURE
   log "setup: $status"
-  if [ -n "$STACK" ] && identity; then
-    call cloudformation -o /dev/null -H Content-Type:application/x-www-form-urlencoded \
-      -d "Action=SignalResource&Version=2010-05-15&StackName=$STACK&LogicalResourceId=$LOGICAL_ID" \
-      -d "UniqueId=$ID&Status=$status" || log 'not signalled'
-  fi
+  [ -z "$STACK" ] || { identity && call cloudformation --retry 3 -o /dev/null -d "LogicalResourceId=$LOGICAL_ID&UniqueId=$ID" \
+    -d "Action=SignalResource&Version=2010-05-15&StackName=$STACK&Status=$status"; } || log 'not signalled'
   exit "$code"
 }
 trap 'log "line $LINENO: $BASH_COMMAND"' ERR
@@ -19,28 +16,29 @@ trap finish EXIT
 packages() {
   ! type -P jq curl postgres >/dev/null || return 0
   [ -z "$ROOT" ] || die 'jq, curl or PostgreSQL is missing'
-  mkdir -p /etc/postgresql-common/createcluster.d
-  echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.d/understudy.conf
+  local conf=/etc/postgresql-common/createcluster.d
+  mkdir -p $conf
+  echo 'create_main_cluster = false' >$conf/understudy.conf
   apt() { DEBIAN_FRONTEND=noninteractive apt-get -yq -o DPkg::Lock::Timeout=300 "$@"; }
   apt update
   apt install jq curl postgresql-common
-  # If it is not the distribution's major version: the PostgreSQL project's packages.
+  # Not the distribution's version: the PostgreSQL project's packages.
   apt-cache show "postgresql-$POSTGRESQL_VERSION" >/dev/null || sh /usr/share/postgresql-common/pgdg/*.sh -y
   apt install "postgresql-$POSTGRESQL_VERSION"
 }
 
 disk() {
-  local code=0 uuid device=/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_${DATA_VOLUME/-/}
-  if [ -n "$ROOT" ] || [ -z "$DATA_VOLUME" ] || mountpoint -q "$VAR"; then return; fi
+  local code=0 device=/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_${DATA_VOLUME/-/}
+  if [ -n "$ROOT" ] || [ -z "$DATA_VOLUME" ]; then return; fi
   WHY="volume $DATA_VOLUME is not attached"
   wait_for test -b "$device"
-  # 2: it carries nothing at all. Nothing else is ever formatted.
+  # Only a device that carries nothing at all (2) is ever formatted.
   blkid -p "$device" || code=$?
   [ "$code" != 2 ] || mkfs.ext4 -q "$device"
-  uuid=$(blkid -p -s UUID -o value "$device")
-  grep -q "^UUID=$uuid " /etc/fstab || echo "UUID=$uuid $VAR auto noatime,nofail 0 2" >>/etc/fstab
   mkdir -p "$VAR"
-  mount "$VAR"
+  mountpoint -q "$VAR" || mount -o noatime "$device" "$VAR"
+  sed -i "\\# $VAR #d" /etc/fstab
+  echo "UUID=$(blkid -s UUID -o value "$device") $VAR auto noatime,nofail 0 2" >>/etc/fstab
 }
 
 secret() { # ARN
@@ -49,7 +47,7 @@ secret() { # ARN
   jq -er .SecretString <<<"$out"
 }
 password() { secret "$1" | jq -er .password; }
-escape() { sed -E 's/(:|[\\])/\\\1/g' <<<"$1"; } # for the passfile
+escape() { sed -E 's/(:|[\\])/\\\1/g' <<<"$1"; }
 secrets() {
   local file
   identity || return
@@ -70,15 +68,15 @@ claim() {
   log 'claiming the cluster'
   WHY=$(dynamodb UpdateItem 2>&1 <<EOF
 {$KEY,"ConditionExpression":"attribute_not_exists(writer)","UpdateExpression":
-"SET writer=:w,phase=:p,synchronous_required=:r,synchronous_names=:n,changed_at_ms=:t ADD epoch :e",
+"SET writer=:w,phase=:p,synchronous_required=:r,synchronous_names=:n ADD epoch :e",
 "ExpressionAttributeValues":{":w":{"S":"$ID"},":p":{"S":"steady"},":r":{"N":"$SYNCHRONOUS_REQUIRED"},":e":{"N":"1"},
-":n":{"L":[$(jq -c '{S: .}' <<<"${OTHERS//,/ }" | paste -sd ,)]},":t":{"N":"$(date +%s%3N)"}}}
+":n":{"L":[$(jq -c '{S: .}' <<<"${OTHERS//,/ }" | paste -sd ,)]}}}
 EOF
   )
 }
 
-# In single-user mode, a statement a line: nobody connects before all is there. What fails
-# is not logged, as it may hold a password.
+# In single-user mode, a statement a line: nobody connects before all is there. What fails is
+# not logged: it may hold a password.
 create() {
   local new=$DATA.new q=\'
   log 'creating the database'
@@ -112,7 +110,7 @@ if [ ! -d "$DATA" ]; then
   wait_for obtained
   if [ "$WRITER" = "$ID" ]; then
     # Never an empty database in place of a lost one.
-    if [ "$EPOCH" != 1 ] || [ -e "$CONF/had-data" ]; then die "the writer's data is gone"; fi
+    [ ! -e "$CONF/had-data" ] || die "the writer's data is gone"
     create
   fi
   as_postgres mv "$DATA.new" "$DATA"

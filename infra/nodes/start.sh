@@ -1,7 +1,7 @@
 #!/bin/bash
-# Every start of PostgreSQL: the boot guard (I12), which waits while it says no, then postgres.
+# Every start of PostgreSQL: the boot guard (I12) waits while it says no, then postgres.
 . "${BASH_SOURCE%/*}/lib.sh"
-trap 'exit 130' INT # else bash does not heed it while it sleeps
+trap 'exit 130' INT # bash alone would not heed it in its sleep
 
 configure() {
   local range members=${ROOT:+127.0.0.1/32} library='' memory=64MB quorum='' # a lab's members share a host
@@ -16,7 +16,6 @@ configure() {
     rule all understudy "$members $CLIENT_CIDRS"
     rule "\"$DATABASE\"" "\"$APPLICATION_ROLE\"" "$CLIENT_CIDRS"
   } | put pg_hba.conf && put understudy.conf <<EOF
-# Rewritten at every start; ALTER SYSTEM wins.
 listen_addresses = '$ADDRESS'
 port = $PORT
 unix_socket_directories = '$VAR'
@@ -47,9 +46,9 @@ permitted() {
   local asked
   WHY='no data directory yet'
   [ -d "$DATA" ] || return
-  # Inherited by postgres and its children: free when none is left.
+  # Postgres and its children inherit the lock.
   exec 9<"$VAR"
-  WHY='other processes of this member still run'
+  WHY='processes of this member still run'
   flock -n 9 || return
   identity || [ -e "$DATA/standby.signal" ] || return
   WHY='the configuration cannot be written'
@@ -59,16 +58,16 @@ permitted() {
   survey # a silent peer does not hinder: the state decides
   WHY="a peer is out of recovery: $SEEN"
   ! grep -q '^[^ ]* f ' <<<"$SEEN" || return
-  # Last and fresh: 3 s after the phase became "changing", who read "steady" before listens or never will.
+  # Last and fresh: a guard that read "steady" before a change listens within 3 s, or never.
   asked=$SECONDS
   read_state || return
   WHY="the state names $WRITER as writer, not $ID; rebuild-standby.sh makes this a standby"
   [ "$WRITER" = "$ID" ] || return
-  WHY="a change of writer is going on (phase $PHASE)"
+  WHY="the phase is $PHASE"
   [ "$PHASE" = steady ] || return
   WHY='the state table answered too slowly'
   ((SECONDS - asked < 2)) || return
-  WHY="the state names it as writer, epoch $EPOCH, and no peer is out of recovery"
+  WHY="it is the writer of epoch $EPOCH, and no peer is out of recovery"
 }
 until permitted; do
   exec 9<&-

@@ -13,7 +13,7 @@ use domain::{
 use reconcile::{End, Failure, World, pass};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use template::{BODY_LIMIT, Fleet, Template, Tls};
+use template::{BODY_LIMIT, Fleet, Template, Tls, USER_DATA_LIMIT};
 
 /// What all change sets of Understudy are named.
 const CHANGE_SETS: &str = "understudy-";
@@ -42,10 +42,14 @@ pub(crate) async fn deploy<O: Outside>(outside: &O, spec: &Spec) -> Result<Stack
     };
     let template = template::ec2_streaming(spec, &fleet, &tls);
     let body = body(&template)?;
-    if body.len() > BODY_LIMIT {
+    let sizes = [
+        ("template", body.len(), BODY_LIMIT, "CloudFormation"),
+        ("user data", template.longest_user_data(), USER_DATA_LIMIT, "EC2"),
+    ];
+    if let Some((what, size, limit, who)) = sizes.into_iter().find(|(_, size, limit, _)| size > limit) {
         let sentence = format!(
-            "the template of {cluster} has {} bytes and CloudFormation takes {BODY_LIMIT}; use fewer members, networks or tags",
-            body.len()
+            "the {what} of {cluster} would have {size} bytes and {who} takes {limit}: \
+             use fewer members, networks or tags; nothing was changed"
         );
         return Ok(Stacked::Ended(Answer::new(cluster, Outcome::Refused, sentence)));
     }

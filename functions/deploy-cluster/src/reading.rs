@@ -1,8 +1,9 @@
 //! Reads a spec: all of its problems at once, each with its place.
 
 use domain::spec::{self, Problem, Spec};
-use jsonschema::{ValidationError, error::ValidationErrorKind};
+use jsonschema::{ValidationError, Validator, error::ValidationErrorKind};
 use serde_json::{Map, Value};
+use std::sync::LazyLock;
 
 /// Reads a spec from text.
 ///
@@ -31,8 +32,7 @@ pub fn read(text: &str) -> Result<Spec, Vec<Problem>> {
 /// Every problem found, in the order of the document's paths.
 pub fn read_value(mut document: Value) -> Result<Spec, Vec<Problem>> {
     whole_numbers(&mut document);
-    let schema = spec::schema();
-    let faults = faults(&schema, &document);
+    let faults = faults(&document);
     for fault in &faults {
         fault.mend(&mut document);
     }
@@ -85,9 +85,16 @@ impl Fault {
     }
 }
 
-#[expect(clippy::expect_used, reason = "the schema comes from the types at compile time; a test compiles it")]
-fn faults(schema: &Value, document: &Value) -> Vec<Fault> {
-    let validator = jsonschema::validator_for(schema).expect("the spec's schema is a schema");
+/// The schema, and what checks it: made once.
+#[expect(clippy::expect_used, reason = "the schema comes from the types; every test of this file compiles it")]
+static SCHEMA: LazyLock<(Value, Validator)> = LazyLock::new(|| {
+    let schema = spec::schema();
+    let validator = jsonschema::validator_for(&schema).expect("the spec's schema is a schema");
+    (schema, validator)
+});
+
+fn faults(document: &Value) -> Vec<Fault> {
+    let (schema, validator) = &*SCHEMA;
     let mut faults: Vec<Fault> = validator.iter_errors(document).flat_map(|error| fault(schema, &error)).collect();
     // A value may break several rules of one field, whose description tells them all.
     faults.sort_by(|a, b| a.problem.path.cmp(&b.problem.path));

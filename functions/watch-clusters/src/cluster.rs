@@ -73,10 +73,12 @@ pub(crate) async fn watch_cluster<W: World>(
     loops.spawn(keep_state(run.clone(), card.cluster.clone(), sender.clone(), stale.clone()));
     for member in 0..card.members.len() {
         let share = card.policy.probe_interval().mul_f64(member as f64 / card.members.len() as f64);
-        let prober = Prober { run: run.clone(), card: card.clone(), member, login: login.clone(), refused: refused.clone() };
+        let prober =
+            Prober { run: run.clone(), card: card.clone(), member, login: login.clone(), refused: refused.clone() };
         loops.spawn(prober.probe(offset + share, sender.clone()));
     }
-    let mut watcher = Watcher { run, calls: JoinSet::new(), stale, probes: 0, raised: 0, watch: Watch::new(card.clone(), memory) };
+    let mut watcher =
+        Watcher { run, calls: JoinSet::new(), stale, probes: 0, raised: 0, watch: Watch::new(card.clone(), memory) };
     let mut metrics = interval_at(Instant::now() + METRICS_EVERY, METRICS_EVERY);
     while let Ok(next) = timeout_at(watcher.run.until, async {
         tokio::select! {

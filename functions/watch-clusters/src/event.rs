@@ -99,7 +99,7 @@ mod tests {
             failures: 3,
             silent_since_ms: 1_795_230_727_200,
             last_write: Some(LastWrite {
-                lsn: Lsn(0x4372_C78),
+                lsn: Lsn(0x0437_2C78),
                 at_ms: 1_795_230_726_900,
                 synchronous_setting: "ANY 1 (\"orders_2\")".to_owned(),
             }),
@@ -118,15 +118,21 @@ mod tests {
             panic!("{event} is no suspicion");
         };
         assert_eq!((understood.cluster.as_str(), understood.member.as_str()), ("orders", "i-0a1"));
-        assert_eq!((understood.failures, understood.last_lsn), (Some(3), Some(Lsn(0x4372_C78))));
+        assert_eq!((understood.failures, understood.last_lsn), (Some(3), Some(Lsn(0x0437_2C78))));
+        assert_eq!(understood.synchronous_setting.as_deref(), Some("ANY 1 (\"orders_2\")"));
         assert_eq!(understood.silent_since_ms, Some(1_795_230_727_200));
         assert_eq!(understood.last_lsn_at_ms, Some(1_795_230_726_900));
     }
 
     #[test]
     fn a_writer_that_was_never_seen_has_no_position() {
-        let suspicion =
-            Suspicion { member: "i-0a1".to_owned(), failures: 3, silent_since_ms: 1, last_write: None, problem: "gone".to_owned() };
+        let suspicion = Suspicion {
+            member: "i-0a1".to_owned(),
+            failures: 3,
+            silent_since_ms: 1,
+            last_write: None,
+            problem: "gone".to_owned(),
+        };
         let event = origin().suspected(0, "orders", &suspicion);
         assert_eq!(event["detail"].get("last_lsn"), None);
         assert!(matches!(meaning_for(Function::PromoteReplica, "prod", &event), Meaning::Suspicion(_)));

@@ -92,9 +92,7 @@ pub struct Probed {
 
 /// The fleet's name cannot be one.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "environment variable FLEET is {0:?}: a fleet's name is 2 to 16 lower-case letters and digits, beginning with a letter"
-)]
+#[error("environment variable FLEET is {0:?}, and must be 2 to 16 lower-case letters and digits, a letter first")]
 pub struct BadFleet(pub String);
 
 /// Checks a fleet's name: a wrong one would find no card and watch nothing, in
@@ -120,6 +118,8 @@ mod tests {
         for good in ["prod", "eu", "a123456789012345"] {
             assert_eq!(fleet(good.to_owned()), Ok(good.to_owned()));
         }
+        let told = BadFleet("prod-eu".to_owned()).to_string();
+        assert!(told.starts_with("environment variable FLEET is \"prod-eu\", and must be 2 to 16"), "{told}");
         for bad in ["", "a", "1a", "Prod", "prod-eu", "a1234567890123456", "pröd"] {
             assert_eq!(fleet(bad.to_owned()), Err(BadFleet(bad.to_owned())));
         }

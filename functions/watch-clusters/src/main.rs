@@ -2,16 +2,17 @@
 
 mod world;
 
+use cloud::environment::required;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn, tracing};
 use serde_json::Value;
 use watch_clusters::{Origin, Watcher};
+use world::Aws;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     tracing::init_default_subscriber();
-    let fleet = watch_clusters::fleet(cloud::environment::required("FLEET")?)?;
-    let world = world::Aws::new(&cloud::load().await, fleet.clone())?;
-    let watcher = &Watcher::new(world, fleet);
+    // As text: what `main` returns is printed in its Debug form.
+    let watcher = &watcher().await.map_err(|error| error.to_string())?;
     run(service_fn(async |event: LambdaEvent<Value>| {
         // Whatever woke it, it watches: there is nothing in the event that it needs.
         let origin = Origin::of_function(&event.context.invoked_function_arn);
@@ -23,4 +24,11 @@ async fn main() -> Result<(), Error> {
         Ok::<_, Error>(report)
     }))
     .await
+}
+
+/// The watcher of the fleet that the environment names.
+async fn watcher() -> Result<Watcher<Aws>, Error> {
+    let fleet = watch_clusters::fleet(required("FLEET")?)?;
+    let world = Aws::new(&cloud::load().await, fleet.clone())?;
+    Ok(Watcher::new(world, fleet))
 }

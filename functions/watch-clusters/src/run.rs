@@ -10,11 +10,7 @@ use domain::card::Card;
 use reconcile::Failure;
 use serde::Serialize;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
-use tokio::{
-    sync::Mutex,
-    task::JoinSet,
-    time::{Instant, interval},
-};
+use tokio::{sync::Mutex, task::JoinSet, time::Instant};
 
 /// A run lasts for its schedule's minute and this overlap with the next one.
 /// The default policy needs 4 s to suspect a writer; the schedule and a cold
@@ -24,9 +20,6 @@ const RUN: Duration = Duration::from_secs(70);
 /// A run ends this long before Lambda would end it: time for wake-ups under
 /// way, the last metrics and the answer.
 const BEFORE_DEADLINE: Duration = Duration::from_secs(3);
-
-/// How often the fleet's own metrics are written.
-const METRICS_EVERY: Duration = Duration::from_secs(60);
 
 /// Watches the clusters of a fleet, run after run.
 pub struct Watcher<W: World> {
@@ -74,6 +67,8 @@ impl<W: World> Watcher<W> {
         let found = self.cards(last.cards.take()).await?;
         let until = (started + RUN).min(self.last_moment(deadline_ms));
         let run = Arc::new(Run { world: self.world.clone(), fleet: self.fleet.clone(), origin, until });
+        // Once a run, so once a minute.
+        self.world.measured(&metrics::cards_unreadable(self.world.now_ms(), &self.fleet, found.unreadable.len()));
         let mut report = Report { clusters: found.cards.len(), unreadable: vec![], probes: 0, raised: 0 };
         for (parameter, problem) in &found.unreadable {
             tracing::error!("{parameter} is not a card, and its cluster is not watched: {problem}");
@@ -88,22 +83,15 @@ impl<W: World> Watcher<W> {
         }
         // Clusters without a card any more are forgotten.
         last.clusters.clear();
-        let fleet = self.measure_fleet(found.unreadable.len());
-        let watched = async {
-            let mut ended = Vec::new();
-            while let Some(next) = clusters.join_next().await {
-                match next {
-                    Ok(next) => ended.push(next),
-                    Err(error) => tracing::error!("the watch of a cluster broke off: {error}"),
+        while let Some(ended) = clusters.join_next().await {
+            match ended {
+                Ok((name, left)) => {
+                    report.probes += left.probes;
+                    report.raised += left.raised;
+                    last.clusters.insert(name, left);
                 }
+                Err(error) => tracing::error!("the watch of a cluster broke off: {error}"),
             }
-            ended
-        };
-        let ended = tokio::select! { ended = watched => ended, never = fleet => never };
-        for (name, left) in ended {
-            report.probes += left.probes;
-            report.raised += left.raised;
-            last.clusters.insert(name, left);
         }
         last.cards = Some(found);
         Ok(report)
@@ -131,17 +119,11 @@ impl<W: World> Watcher<W> {
         let run = left.saturating_sub(BEFORE_DEADLINE);
         if run < Duration::from_secs(60) {
             let run = run.as_secs();
-            tracing::warn!("this run ends after {run} s, and a schedule of one minute leaves a hole: raise the function's time-out to 75 s");
+            tracing::warn!(
+                "this run ends after {run} s and leaves a hole before the next: the function's time-out must be 75 s"
+            );
         }
         Instant::now() + run
-    }
-
-    async fn measure_fleet<Never>(&self, unreadable: usize) -> Never {
-        let mut ticks = interval(METRICS_EVERY);
-        loop {
-            ticks.tick().await;
-            self.world.measured(&metrics::cards_unreadable(self.world.now_ms(), &self.fleet, unreadable));
-        }
     }
 }
 

@@ -28,6 +28,8 @@ pub(crate) struct Watch {
     wrong_since: BTreeMap<Finding, u64>,
     memory: Memory,
     writer_probes_ms: Vec<u64>,
+    /// Whether a probe ended since the last sample.
+    probed: bool,
 }
 
 /// The state item, as last read.
@@ -107,7 +109,15 @@ pub(crate) struct Suspicion {
 impl Watch {
     pub(crate) fn new(card: Card, memory: Memory) -> Self {
         let seen = card.members.iter().map(|_| Seen::default()).collect();
-        Watch { card, seen, state: None, wrong_since: BTreeMap::new(), memory, writer_probes_ms: Vec::new() }
+        Watch {
+            card,
+            seen,
+            state: None,
+            wrong_since: BTreeMap::new(),
+            memory,
+            writer_probes_ms: Vec::new(),
+            probed: false,
+        }
     }
 
     /// What the next run should know.
@@ -120,6 +130,7 @@ impl Watch {
         if probe.sql == Sql::NotAsked {
             return Vec::new();
         }
+        self.probed = true;
         self.remember(&probe);
         let failed = matches!(probe.sql, Sql::Silent(_) | Sql::Refused);
         if self.writer() == Some(probe.member) && !failed {
@@ -136,7 +147,8 @@ impl Watch {
         seen.asked_ms = probe.asked_ms;
         seen.sql = Some(probe.sql);
         let suspicion = self.suspicion(probe.member);
-        let mut acts: Vec<Act> = suspicion.into_iter().flat_map(|found| [Act::Suspect(found), Act::ReadState]).collect();
+        let mut acts: Vec<Act> =
+            suspicion.into_iter().flat_map(|found| [Act::Suspect(found), Act::ReadState]).collect();
         acts.extend(self.find(probe.asked_ms + probe.took_ms));
         acts
     }
@@ -153,10 +165,14 @@ impl Watch {
         self.find(answered_ms)
     }
 
-    /// The metrics since the last call; `None` when no member was probed yet.
+    /// The metrics since the last call; `None` when no member was probed since:
+    /// then nobody looks, and an alarm must be able to tell.
     pub(crate) fn sample(&mut self) -> Option<Sample> {
-        self.seen.iter().find(|seen| seen.sql.is_some())?;
-        let writer = self.writer().or_else(|| self.seen.iter().position(|seen| matches!(seen.sql, Some(Sql::Writer(_)))));
+        if !std::mem::take(&mut self.probed) {
+            return None;
+        }
+        let writer =
+            self.writer().or_else(|| self.seen.iter().position(|seen| matches!(seen.sql, Some(Sql::Writer(_)))));
         let sql = |member: usize| self.seen.get(member).and_then(|seen| seen.sql.as_ref());
         Some(Sample {
             writer_up: matches!(writer.and_then(sql), Some(Sql::Writer(_))),
@@ -253,8 +269,10 @@ impl Watch {
             return Some(vec![Finding::ChangeUnfinished]);
         }
         let upstream = self.card.member(writer).map(|member| member.address);
-        let writer_answers =
-            self.writer().and_then(|place| self.seen.get(place)).is_some_and(|seen| matches!(seen.sql, Some(Sql::Writer(_))));
+        let writer_answers = self
+            .writer()
+            .and_then(|place| self.seen.get(place))
+            .is_some_and(|seen| matches!(seen.sql, Some(Sql::Writer(_))));
         let of_member = |(member, seen): (&domain::card::CardMember, &Seen)| {
             let id = || member.id.clone();
             match seen.sql.as_ref()? {

@@ -325,4 +325,5 @@ fn change(change: &ResourceChange) -> Change {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may stop")]
 mod tests;

@@ -4,7 +4,10 @@ use crate::{
     SdkConfig,
     failure::{Subject, classify},
 };
-use aws_sdk_ec2::types::{Filter, Instance, InstanceStateName, InstanceStatus, SummaryStatus};
+use aws_sdk_ec2::{
+    error::ProvideErrorMetadata,
+    types::{Filter, Instance, InstanceStateName, InstanceStatus, SummaryStatus},
+};
 use domain::failover::Host;
 use reconcile::Failure;
 use std::collections::BTreeMap;
@@ -18,6 +21,9 @@ const STATUS_IDS: usize = 100;
 const DESCRIBE: &str = "ec2:DescribeInstances";
 const STATUS: &str = "ec2:DescribeInstanceStatus";
 const STOP: &str = "ec2:StopInstances";
+
+/// Calls that read are about all instances that the fleet can see.
+const REGION: Subject<'static> = Subject { what: "instances", check: "is this the right Region?" };
 
 /// The EC2 calls the fleet makes.
 #[derive(Debug, Clone)]
@@ -40,12 +46,11 @@ impl Ec2 {
     /// [`Failure`] of `ec2:DescribeInstances`.
     pub async fn hosts(&self, ids: &[String]) -> Result<BTreeMap<String, Host>, Failure> {
         let mut hosts: BTreeMap<String, Host> = ids.iter().map(|id| (id.clone(), Host::Missing)).collect();
-        let subject = Subject { what: "instances", check: "is this the right Region?" };
         for some in ids.chunks(FILTER_VALUES) {
             let filter = Filter::builder().name("instance-id").set_values(Some(some.to_vec())).build();
             let mut pages = self.0.describe_instances().filters(filter).into_paginator().send();
             while let Some(page) = pages.next().await {
-                let page = page.map_err(|error| classify(DESCRIBE, subject, error))?;
+                let page = page.map_err(|error| classify(DESCRIBE, REGION, error))?;
                 for instance in page.reservations().iter().flat_map(|reservation| reservation.instances()) {
                     // Only what was asked for: an emulator or a proxy that ignores the filter adds no member.
                     if let Some(host) = instance.instance_id().and_then(|id| hosts.get_mut(id)) {
@@ -87,12 +92,9 @@ impl Ec2 {
         let mut pages = self.0.describe_instance_status().set_instance_ids(Some(ids.to_vec())).into_paginator().send();
         let mut impaired = BTreeMap::new();
         while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| {
-                use aws_sdk_ec2::error::ProvideErrorMetadata;
-                match error.code() {
-                    Some("InvalidInstanceID.NotFound") => Unanswered::UnknownId,
-                    _ => Unanswered::Failed(classify(STATUS, Subject { what: "instances", check: "" }, error)),
-                }
+            let page = page.map_err(|error| match error.code() {
+                Some("InvalidInstanceID.NotFound") => Unanswered::UnknownId,
+                _ => Unanswered::Failed(classify(STATUS, REGION, error)),
             })?;
             for status in page.instance_statuses() {
                 if let (Some(id), Some(text)) = (status.instance_id(), failing(status)) {

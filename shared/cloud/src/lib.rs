@@ -22,6 +22,5 @@ pub mod state;
 #[allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop")]
 mod replay;
 
-
 pub use aws_config::SdkConfig;
 pub use config::{load, now_ms};

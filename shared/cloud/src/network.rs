@@ -88,3 +88,53 @@ impl Network {
         image.map(str::to_owned).ok_or_else(|| Failure::Broken { call: PARAMETER, what: format!("{what} names no image") })
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may stop")]
+mod tests {
+    use super::*;
+    use crate::replay::{answer, json_error, kind};
+
+    #[tokio::test]
+    async fn subnets_are_asked_for_within_the_vpc() {
+        let body = "<DescribeSubnetsResponse><subnetSet><item><subnetId>subnet-2</subnetId>\
+            <availabilityZone>eu-west-1b</availabilityZone></item></subnetSet></DescribeSubnetsResponse>";
+        let (config, replay) = answer(200, body);
+        let ids = ["subnet-1".to_owned(), "subnet-2".to_owned()];
+        let subnets = Network::new(&config).subnets("vpc-1", &ids).await.unwrap();
+        assert_eq!(subnets, [Subnet { id: "subnet-2".into(), zone: "eu-west-1b".into() }]);
+        let form = replay.only().form();
+        for (name, value) in [
+            ("Filter.1.Name", "subnet-id"),
+            ("Filter.1.Value.2", "subnet-2"),
+            ("Filter.2.Name", "vpc-id"),
+            ("Filter.2.Value.1", "vpc-1"),
+        ] {
+            assert!(form.contains(&(name.into(), value.into())), "no {name}={value} in {form:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn every_network_of_a_vpc_is_told_once() {
+        let body = "<DescribeVpcsResponse><vpcSet><item><vpcId>vpc-1</vpcId><cidrBlock>10.1.0.0/16</cidrBlock>\
+            <cidrBlockAssociationSet><item><cidrBlock>10.1.0.0/16</cidrBlock></item><item><cidrBlock>10.0.0.0/16</cidrBlock></item>\
+            </cidrBlockAssociationSet></item></vpcSet></DescribeVpcsResponse>";
+        let (config, _replay) = answer(200, body);
+        assert_eq!(Network::new(&config).cidrs("vpc-1").await.unwrap(), ["10.0.0.0/16", "10.1.0.0/16"]);
+        let (config, _replay) = answer(200, "<DescribeVpcsResponse><vpcSet></vpcSet></DescribeVpcsResponse>");
+        assert_eq!(kind(&Network::new(&config).cidrs("vpc-1").await.unwrap_err()), "broken");
+    }
+
+    #[tokio::test]
+    async fn an_image_is_one() {
+        let parameter = |value: &str| serde_json::json!({ "Parameter": { "Name": "p", "Value": value } }).to_string();
+        let (config, _replay) = answer(200, parameter("ami-1"));
+        assert_eq!(Network::new(&config).image("p").await.unwrap(), "ami-1");
+        for (status, body) in [(200, parameter("no")), (400, json_error("ParameterNotFound", "no"))] {
+            let (config, _replay) = answer(status, body);
+            let failure = Network::new(&config).image("p").await.unwrap_err();
+            assert_eq!(kind(&failure), "broken");
+            assert!(failure.to_string().contains("parameter p"), "{failure}");
+        }
+    }
+}

@@ -6,24 +6,18 @@
 
 mod item;
 mod once;
+mod write;
 
 use crate::{
     SdkConfig,
     failure::{Subject, classify},
     now_ms,
 };
-use aws_sdk_dynamodb::{
-    Client,
-    operation::update_item::UpdateItemError,
-    types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
-};
+use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use domain::state::{Change, Holder, State, Synchronous};
-use item::{Item, number, text};
+use item::{number, text};
 use reconcile::Failure;
-use std::{
-    collections::HashMap,
-    hash::{BuildHasher, RandomState},
-};
+use write::Write;
 
 const GET: &str = "dynamodb:GetItem";
 const UPDATE: &str = "dynamodb:UpdateItem";
@@ -39,15 +33,6 @@ const FREE: &str = "(attribute_not_exists(#holder) OR #holder = :me OR #expires_
 pub struct StateTable {
     client: Client,
     table: String,
-}
-
-/// One conditional write of a cluster's state item. A word after `#` is an
-/// attribute's name (many are reserved words), one after `:` a value.
-struct Write<'a> {
-    set: &'a str,
-    remove: &'a str,
-    only_if: &'a str,
-    values: Vec<(&'static str, AttributeValue)>,
 }
 
 impl StateTable {
@@ -233,32 +218,6 @@ impl StateTable {
         self.write(cluster, write).await
     }
 
-    async fn write(&self, cluster: &str, write: Write<'_>) -> Result<(), Failure> {
-        let id = unique();
-        let update = write.update();
-        let request = self.client.update_item().table_name(&self.table);
-        let mut request = request
-            .key("cluster", text(cluster))
-            .key("item", text(STATE))
-            .set_expression_attribute_names(Some(names(&[&update, write.only_if])))
-            .expression_attribute_values(":write_id", text(&id))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .update_expression(update)
-            .condition_expression(write.only_if);
-        for (name, value) in write.values {
-            request = request.expression_attribute_values(name, value);
-        }
-        let Err(error) = request.send().await else { return Ok(()) };
-        match error.as_service_error() {
-            Some(UpdateItemError::ConditionalCheckFailedException(refused)) if wrote(refused.item(), &id) => Ok(()),
-            Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
-                let found = item::summary(refused.item());
-                Err(Failure::LostRace { call: UPDATE, what: format!("the state of {cluster} (now {found})") })
-            }
-            _ => Err(classify(UPDATE, self.subject(&self.what()), error)),
-        }
-    }
-
     fn what(&self) -> String {
         format!("table {}", self.table)
     }
@@ -266,49 +225,6 @@ impl StateTable {
     fn subject<'a>(&self, what: &'a str) -> Subject<'a> {
         Subject { what, check: "is STATE_TABLE of this function right?" }
     }
-}
-
-impl<'a> Write<'a> {
-    /// A write that only the holder of the lease may make.
-    fn of_holder(epoch: u64, holder_id: &str) -> Write<'a> {
-        let values = vec![(":epoch", number(epoch)), (":me", text(holder_id))];
-        Write { set: "", remove: "", only_if: "#epoch = :epoch AND #holder = :me", values }
-    }
-
-    /// A write that only the holder of the lease may make, during a change.
-    fn of_changer(epoch: u64, holder_id: &str) -> Write<'a> {
-        let mut write = Write::of_holder(epoch, holder_id);
-        write.only_if = "#epoch = :epoch AND #holder = :me AND #phase = :changing";
-        write.values.push((":changing", text(item::CHANGING)));
-        write
-    }
-
-    fn update(&self) -> String {
-        let comma = if self.set.is_empty() { "" } else { ", " };
-        let remove = if self.remove.is_empty() { String::new() } else { format!(" REMOVE {}", self.remove) };
-        format!("SET #write_id = :write_id{comma}{}{remove}", self.set)
-    }
-}
-
-/// The attribute names that expressions mention as `#name`.
-fn names(expressions: &[&str]) -> HashMap<String, String> {
-    let in_word = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
-    let pieces = expressions.iter().flat_map(|expression| expression.split('#').skip(1));
-    pieces
-        .map(|piece| &piece[..piece.find(|letter| !in_word(letter)).unwrap_or(piece.len())])
-        .map(|name| (format!("#{name}"), name.to_owned()))
-        .collect()
-}
-
-fn wrote(found: Option<&Item>, id: &str) -> bool {
-    found.and_then(|item| item.get("write_id")).is_some_and(|value| value == &text(id))
-}
-
-/// 128 bits that no other write has; the standard library's hasher keys are
-/// random for each process and differ for each hasher.
-fn unique() -> String {
-    let half = || RandomState::new().hash_one(now_ms());
-    format!("{:016x}{:016x}", half(), half())
 }
 
 fn told(change: &Change) -> Result<AttributeValue, Failure> {

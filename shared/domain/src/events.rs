@@ -119,7 +119,10 @@ fn goes_down(state: &str) -> bool {
 
 fn instance(envelope: &Envelope) -> Result<Meaning, Ignored> {
     let instance = envelope.detail("/instance-id")?;
-    if !instance.strip_prefix("i-").is_some_and(|id| !id.is_empty() && id.bytes().all(|digit| digit.is_ascii_hexdigit())) {
+    if !instance
+        .strip_prefix("i-")
+        .is_some_and(|id| !id.is_empty() && id.bytes().all(|digit| digit.is_ascii_hexdigit()))
+    {
         return Err(Ignored::Malformed { field: "/instance-id" });
     }
     let state = envelope.detail("/state")?;

@@ -13,7 +13,7 @@ pub use problem::{Finding, Problem};
 pub use volume::{DataVolume, VolumeType};
 
 use crate::{card::Topology, policy::Policy};
-use schemars::{JsonSchema, generate::SchemaSettings};
+use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::RecursiveTransform};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -288,11 +288,20 @@ impl Spec {
     }
 }
 
+/// The largest whole number that every reader of JSON takes (RFC 8259, section 6).
+const LARGEST: u64 = (1 << 53) - 1;
+
 /// The JSON Schema of a spec, without references, so that a path in a spec is a
 /// path in its schema. `x-allowed` says in words what a pattern allows.
 #[must_use]
 pub fn schema() -> serde_json::Value {
     let mut settings = SchemaSettings::draft2020_12();
     settings.inline_subschemas = true;
+    // To the schema 1e300 is a whole number, to the types it is none.
+    let settings = settings.with_transform(RecursiveTransform(|schema: &mut Schema| {
+        if schema.get("type").is_some_and(|kind| kind == "integer") && schema.get("maximum").is_none() {
+            schema.insert("maximum".into(), LARGEST.into());
+        }
+    }));
     settings.into_generator().into_root_schema_for::<Spec>().to_value()
 }

@@ -62,7 +62,11 @@ mod tests {
             ("frozen, with a blank", " ", None),
             ("by address", "host=orders-rw.db.internal hostaddr=10.0.1.10 port=5432", Some("10.0.1.10")),
             ("quoted, with blanks around", "hostaddr = '10.0.1.11' user='a b'", Some("10.0.1.11")),
-            ("the address is part of another value", r"options='hostaddr=10.9.9.9 \' x' hostaddr=10.0.1.12", Some("10.0.1.12")),
+            (
+                "the address is part of another value",
+                r"options='hostaddr=10.9.9.9 \' x' hostaddr=10.0.1.12",
+                Some("10.0.1.12"),
+            ),
             ("given twice, the last counts", "hostaddr=10.0.1.10 hostaddr=10.0.1.13", Some("10.0.1.13")),
             ("version 6", "hostaddr=fd00::1", Some("fd00::1")),
             ("the host is an address", "host=10.0.1.14", Some("10.0.1.14")),

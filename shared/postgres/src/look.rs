@@ -73,9 +73,9 @@ impl Session {
     pub(crate) async fn look(&self) -> Result<Sql, Trouble> {
         let text = self.text("the answer to a look", LOOK, &[]).await?.unwrap_or_default();
         match serde_json::from_str(&text) {
-            Ok(Answer::Blind(role)) => Err(Trouble::Odd(format!(
-                "the role {role:?} may not see replication: grant it pg_monitor"
-            ))),
+            Ok(Answer::Blind(role)) => {
+                Err(Trouble::Odd(format!("the role {role:?} may not see replication: grant it pg_monitor")))
+            }
             Ok(Answer::Standby(seen)) => Ok(Sql::Standby(seen.into())),
             Ok(Answer::Writer(seen)) => Ok(Sql::Writer(seen.into())),
             Err(error) => Err(Trouble::Odd(format!("an answer of an unknown shape: {error}"))),
@@ -104,11 +104,8 @@ impl From<Standby> for StandbySeen {
 
 impl From<Writer> for WriterSeen {
     fn from(seen: Writer) -> Self {
-        let stream = |stream: Stream| StreamSeen {
-            name: stream.name,
-            streaming: stream.streaming,
-            flushed: stream.flushed,
-        };
+        let stream =
+            |stream: Stream| StreamSeen { name: stream.name, streaming: stream.streaming, flushed: stream.flushed };
         WriterSeen {
             timeline: seen.timeline,
             lsn: seen.lsn,

@@ -32,6 +32,9 @@ impl Connector {
     /// After this it acknowledges nothing: `primary_conninfo` is empty, also
     /// after a restart, and its WAL receiver has ended. [`Self::follow`] undoes it.
     ///
+    /// It takes some 20 ms; but while replay waits for a query on the standby,
+    /// the receiver goes on, for as long as `max_standby_streaming_delay` lets it.
+    ///
     /// # Errors
     ///
     /// [`Failure::LostRace`] when the member is no standby (any more);

@@ -3,9 +3,7 @@
 mod failure;
 mod login;
 mod pass;
-mod wake;
 
 pub use failure::{Failure, failed};
 pub use login::Login;
 pub use pass::{End, World, pass};
-pub use wake::Wake;

@@ -9,8 +9,6 @@ mod card;
 mod members;
 mod user_data;
 
-pub use user_data::USER_DATA_LIMIT;
-
 use crate::{
     Fleet, Handle, Template, Tls, Value,
     resource::{GenerateSecretString, Secret, Tag},

@@ -4,20 +4,17 @@
 mod ec2_streaming;
 mod fleet;
 pub mod resource;
+mod size;
 mod value;
 
-pub use ec2_streaming::{IMAGE_PARAMETER, USER_DATA_LIMIT, ec2_streaming, records};
+pub use ec2_streaming::{IMAGE_PARAMETER, ec2_streaming, records};
 pub use fleet::{Fleet, Subnet, Tls};
+pub use size::{BODY_LIMIT, USER_DATA_LIMIT};
 pub use value::Value;
 
 use resource::Resource;
 use serde::Serialize;
 use std::{collections::BTreeMap, marker::PhantomData};
-
-/// The largest template that CloudFormation takes in a request's body, in bytes.
-///
-/// Source: CloudFormation user guide, "CloudFormation quotas".
-pub const BODY_LIMIT: usize = 51_200;
 
 /// A template under construction.
 #[derive(Debug, Clone, Serialize)]

@@ -9,8 +9,9 @@ use serde::Serialize;
 #[serde(transparent)]
 pub struct Value(Form);
 
+/// What a value is made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-enum Form {
+pub(crate) enum Form {
     Ref(String),
     #[serde(rename = "Fn::GetAtt")]
     GetAtt([String; 2]),
@@ -93,6 +94,10 @@ impl Value {
     #[must_use]
     pub fn base64(self) -> Self {
         Value(Form::Base64(Box::new(self)))
+    }
+
+    pub(crate) fn form(&self) -> &Form {
+        &self.0
     }
 
     /// A text in which every occurrence of a token stands for a value.

@@ -1,8 +1,7 @@
 //! Every sample event: whom the rules of the template wake with it, and what
 //! each function makes of it.
 
-use domain::events::{Function, Meaning, meaning_for};
-use reconcile::Wake;
+use domain::events::{Alarm, Function, Meaning, Subject, meaning_for};
 use scenarios::rules::{Rule, Scope, Template};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -128,14 +127,17 @@ fn rules(template: &Template, function: Function, scope: &Scope) -> Vec<Rule> {
 
 /// What a function does about an event, in the words of the table.
 fn act(meaning: &Meaning) -> Option<String> {
-    match (Wake::of(meaning), meaning) {
-        (Some(Wake::Everything), _) => Some("everything".to_owned()),
-        (Some(Wake::Cluster(cluster)), _) => Some(format!("cluster {cluster}")),
-        (Some(Wake::Instance(instance)), _) => Some(format!("instance {instance}")),
-        (Some(Wake::Suspicion(seen)), _) => Some(format!("suspicion {}", seen.cluster)),
-        (None, Meaning::Spec { .. }) => Some("spec".to_owned()),
-        (None, Meaning::Explain { cluster }) => Some(format!("answer about {cluster}")),
-        (None, _) => None,
+    match meaning {
+        Meaning::Schedule | Meaning::Alarm(Alarm { subject: Subject::Fleet, .. }) => Some("everything".to_owned()),
+        Meaning::Alarm(Alarm { subject: Subject::Cluster(cluster), .. })
+        | Meaning::Stack { cluster, .. }
+        | Meaning::Attention { cluster, .. } => Some(format!("cluster {cluster}")),
+        Meaning::Alarm(Alarm { subject: Subject::Instance(instance), .. })
+        | Meaning::InstanceState { instance, .. } => Some(format!("instance {instance}")),
+        Meaning::Suspicion(seen) => Some(format!("suspicion {}", seen.cluster)),
+        Meaning::Spec { .. } => Some("spec".to_owned()),
+        Meaning::Explain { cluster } => Some(format!("answer about {cluster}")),
+        Meaning::Ignored(_) => None,
     }
 }
 
@@ -146,8 +148,11 @@ fn every_sample_wakes_whom_it_is_meant_to_and_nobody_else() {
         let event = scenarios::event(name);
         let scope = Scope::of(&event, &template);
         for function in Function::ALL {
-            let matching: Vec<String> =
-                rules(&template, function, &scope).into_iter().filter(|rule| rule.matches(&event)).map(|rule| rule.name).collect();
+            let matching: Vec<String> = rules(&template, function, &scope)
+                .into_iter()
+                .filter(|rule| rule.matches(&event))
+                .map(|rule| rule.name)
+                .collect();
             let meaning = meaning_for(function, &scope.fleet, &event);
             let expected = acts.iter().find(|(actor, ..)| *actor == function);
             let rule: Vec<&str> = expected.iter().map(|(_, rule, _)| *rule).filter(|rule| !rule.is_empty()).collect();
@@ -185,7 +190,11 @@ fn every_rule_is_reached_by_a_sample() {
     let scope = Scope::of(&json!({}), &template);
     for function in Function::ALL {
         for rule in rules(&template, function, &scope) {
-            assert!(reached.contains(&(function.name(), rule.name.as_str())), "no sample reaches {function}, {}", rule.name);
+            assert!(
+                reached.contains(&(function.name(), rule.name.as_str())),
+                "no sample reaches {function}, {}",
+                rule.name
+            );
         }
     }
 }
@@ -254,20 +263,31 @@ fn no_harmless_event_wakes_a_promotion() {
         ("waiting", "/detail/state/actionsSuppressedBy", json!("WaitPeriod")),
         ("extended", "/detail/state/actionsSuppressedBy", json!("ExtensionPeriod")),
         ("suppressed", "/detail/state/actionsSuppressedBy", json!("Alarm")),
-        ("muted", "/detail/muteDetail", json!({"mutedByArn": "arn:aws:cloudwatch:eu-west-1:111122223333:alarm-mute-rule:x"})),
+        (
+            "muted",
+            "/detail/muteDetail",
+            json!({"mutedByArn": "arn:aws:cloudwatch:eu-west-1:111122223333:alarm-mute-rule:x"}),
+        ),
         ("muted until", "/detail/muteDetail", json!({"muteWindowEnd": "2026-11-21T04:00:00.000+0000"})),
         ("configuration", "/detail-type", json!("CloudWatch Alarm Configuration Change")),
         ("contributor", "/detail-type", json!("CloudWatch Alarm Contributor State Change")),
         ("account", "/account", json!("444455556666")),
         ("metric's account", "/detail/configuration/metrics", json!([{"accountId": "444455556666"}])),
         ("Neptune", "/detail/configuration/metrics", json!([{"metricStat": {"metric": {"namespace": "AWS/Neptune"}}}])),
-        ("DocumentDB", "/detail/configuration/metrics", json!([{"metricStat": {"metric": {"namespace": "AWS/DocDB"}}}])),
+        (
+            "DocumentDB",
+            "/detail/configuration/metrics",
+            json!([{"metricStat": {"metric": {"namespace": "AWS/DocDB"}}}]),
+        ),
     ];
     for name in ["alarm-writer-silent", "alarm-writer-silent-suppression-ended", "alarm-status-check"] {
         for (what, pointer, value) in &harmless {
             let mut event = scenarios::event(name);
             let (parent, key) = pointer.rsplit_once('/').unwrap_or_default();
-            event.pointer_mut(parent).and_then(Value::as_object_mut).map(|fields| fields.insert((*key).to_owned(), value.clone()));
+            event
+                .pointer_mut(parent)
+                .and_then(Value::as_object_mut)
+                .map(|fields| fields.insert((*key).to_owned(), value.clone()));
             let scope = Scope::of(&event, &template);
             let rules = rules(&template, PROMOTE, &scope);
             assert!(!rules.iter().any(|rule| rule.matches(&event)), "{name}: {what} is delivered");

@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 
 #[test]
 fn a_functions_calls_equal_its_policy() {
-    let template = Template::read(&scenarios::repository("infra/template.yaml")).unwrap_or_else(|error| panic!("{error}"));
+    let template =
+        Template::read(&scenarios::repository("infra/template.yaml")).unwrap_or_else(|error| panic!("{error}"));
     let table: [(Function, &[&str]); 3] = [
         (Function::DeployCluster, &deploy_cluster::CALLS),
         (Function::WatchClusters, &watch_clusters::CALLS),

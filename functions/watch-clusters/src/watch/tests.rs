@@ -147,8 +147,16 @@ fn the_writer_is_suspected_at_the_limit_and_every_second_failure_after() {
         ("two failures are one too few", vec![silent(), silent()], vec![]),
         ("three are enough", vec![silent(), Sql::Refused, silent()], vec![3]),
         ("then every second", vec![silent(); 8], vec![3, 5, 7]),
-        ("too many clients is alive", vec![silent(), silent(), Sql::Alive("53300".to_owned()), silent(), silent()], vec![]),
-        ("an answer in between counts anew", vec![silent(), silent(), writer(900), silent(), silent(), silent()], vec![3]),
+        (
+            "too many clients is alive",
+            vec![silent(), silent(), Sql::Alive("53300".to_owned()), silent(), silent()],
+            vec![],
+        ),
+        (
+            "an answer in between counts anew",
+            vec![silent(), silent(), writer(900), silent(), silent(), silent()],
+            vec![3],
+        ),
         ("what was not asked is neither", vec![silent(), silent(), Sql::NotAsked, silent()], vec![3]),
         ("a standby in its place is no failure", vec![silent(), silent(), standby(None), silent()], vec![]),
     ];
@@ -178,8 +186,7 @@ fn a_suspicion_says_since_when_and_where_it_wrote_last() {
     let mut kit = Kit::new(state());
     kit.probe(0, writer(0x900));
     let acts: Vec<Act> = (0..3).flat_map(|_| kit.probe(0, Sql::Refused)).collect();
-    let last_write =
-        Some(LastWrite { lsn: Lsn(0x900), at_ms: 1_000, synchronous_setting: "ANY 1 (x)".to_owned() });
+    let last_write = Some(LastWrite { lsn: Lsn(0x900), at_ms: 1_000, synchronous_setting: "ANY 1 (x)".to_owned() });
     let expected = Suspicion {
         member: "i-1".to_owned(),
         failures: 3,
@@ -288,6 +295,7 @@ fn samples() {
     // orders_2 by the writer's account (100 behind), not by its own (300 behind).
     let expected = Sample { writer_up: true, members_up: 3, lag_bytes: Some(100), probe_ms: vec![10, 10] };
     assert_eq!(kit.watch.sample(), Some(expected));
+    assert_eq!(kit.watch.sample(), None, "nobody was asked since");
 
     // orders_3 is not connected: by its own account.
     kit.probe(2, standby(Some(address(1))));

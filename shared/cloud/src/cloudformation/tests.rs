@@ -1,1 +1,231 @@
+use super::*;
+use crate::replay::{Reply, answer, kind, script};
 
+const STACK: &str = "understudy-lab-orders";
+
+fn error(code: &str, message: &str) -> Reply {
+    let body = format!(
+        "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"
+    );
+    Reply::Http(if code == "ChangeSetNotFound" { 404 } else { 400 }, body)
+}
+
+fn stacks(members: &str) -> Reply {
+    let body = format!(
+        "<DescribeStacksResponse><DescribeStacksResult><Stacks>{members}</Stacks></DescribeStacksResult></DescribeStacksResponse>"
+    );
+    Reply::Http(200, body)
+}
+
+fn change_set(status: &str, execution: &str, reason: &str, changes: &str, next: &str) -> Reply {
+    let next = if next.is_empty() { String::new() } else { format!("<NextToken>{next}</NextToken>") };
+    let body = format!(
+        "<DescribeChangeSetResponse><DescribeChangeSetResult><Status>{status}</Status>\
+         <ExecutionStatus>{execution}</ExecutionStatus><StatusReason>{reason}</StatusReason>\
+         <Changes>{changes}</Changes>{next}</DescribeChangeSetResult></DescribeChangeSetResponse>"
+    );
+    Reply::Http(200, body)
+}
+
+fn changed(logical_id: &str, targets: &[(&str, &str)]) -> String {
+    let detail = |(attribute, name): &(&str, &str)| {
+        let name = if name.is_empty() { String::new() } else { format!("<Name>{name}</Name>") };
+        format!("<member><Target><Attribute>{attribute}</Attribute>{name}</Target></member>")
+    };
+    let details: String = targets.iter().map(detail).collect();
+    format!(
+        "<member><Type>Resource</Type><ResourceChange><Action>Modify</Action><LogicalResourceId>{logical_id}</LogicalResourceId>\
+         <ResourceType>AWS::EC2::Instance</ResourceType><Replacement>Conditional</Replacement>\
+         <Details>{details}</Details></ResourceChange></member>"
+    )
+}
+
+#[tokio::test]
+async fn a_stack_is_read_with_what_tells_one_version_of_it_from_the_next() {
+    let members = "<member><StackId>arn:1</StackId><StackName>understudy-lab-orders</StackName>\
+        <StackStatus>UPDATE_ROLLBACK_COMPLETE</StackStatus><StackStatusReason>no</StackStatusReason>\
+        <CreationTime>2026-11-21T01:00:00Z</CreationTime><LastUpdatedTime>2026-11-21T02:00:00.5Z</LastUpdatedTime>\
+        <Parameters><member><ParameterKey>ImageId</ParameterKey><ParameterValue>ami-1</ParameterValue></member></Parameters>\
+        </member>";
+    let (config, replay) = script([stacks(members)]);
+    let stack = CloudFormation::new(&config).stack(STACK).await.unwrap();
+    let expected = Stack {
+        id: "arn:1".into(),
+        status: "UPDATE_ROLLBACK_COMPLETE".into(),
+        reason: Some("no".into()),
+        changed_at: "2026-11-21T02:00:00.5Z".into(),
+        parameters: vec!["ImageId".into()],
+    };
+    assert_eq!(stack, Some(expected));
+    let form = replay.only().form();
+    assert_eq!(form, [("Action".into(), "DescribeStacks".into()), ("StackName".into(), STACK.into())]);
+}
+
+#[tokio::test]
+async fn a_stack_that_is_gone_is_none() {
+    let deleted = "<member><StackName>understudy-lab-orders</StackName><StackStatus>DELETE_COMPLETE</StackStatus>\
+        <CreationTime>2026-11-21T01:00:00Z</CreationTime></member>";
+    let answers = [error("ValidationError", "Stack with id understudy-lab-orders does not exist"), stacks(deleted), stacks("")];
+    for reply in answers {
+        let (config, _replay) = script([reply]);
+        assert_eq!(CloudFormation::new(&config).stack(STACK).await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_names_the_call_and_the_stack() {
+    let (config, _replay) = script([error("AccessDenied", "no")]);
+    let failure = CloudFormation::new(&config).stack(STACK).await.unwrap_err();
+    assert_eq!(kind(&failure), "broken");
+    let text = failure.to_string();
+    assert!(text.contains("cloudformation:DescribeStacks") && text.contains(STACK), "{text}");
+}
+
+#[tokio::test]
+async fn only_stacks_of_the_fleet_that_are_planned_are_listed() {
+    let body = "<ListStacksResponse><ListStacksResult><StackSummaries>\
+        <member><StackName>understudy-lab-orders</StackName><StackStatus>REVIEW_IN_PROGRESS</StackStatus><CreationTime>2026-11-21T01:00:00Z</CreationTime></member>\
+        <member><StackName>other</StackName><StackStatus>REVIEW_IN_PROGRESS</StackStatus><CreationTime>2026-11-21T01:00:00Z</CreationTime></member>\
+        </StackSummaries></ListStacksResult></ListStacksResponse>";
+    let (config, replay) = answer(200, body);
+    let planned = CloudFormation::new(&config).planned("understudy-lab-").await.unwrap();
+    assert_eq!(planned, [STACK]);
+    let expected = ("StackStatusFilter.member.1".to_owned(), "REVIEW_IN_PROGRESS".to_owned());
+    assert!(replay.only().form().contains(&expected));
+}
+
+#[tokio::test]
+async fn every_state_of_a_change_set_has_its_meaning() {
+    let none = "The submitted information didn&apos;t contain changes. Submit different information to create a change set.";
+    let table = [
+        ("CREATE_PENDING", "UNAVAILABLE", "", ChangeSet::Pending),
+        ("CREATE_IN_PROGRESS", "UNAVAILABLE", "", ChangeSet::Pending),
+        ("CREATE_COMPLETE", "UNAVAILABLE", "", ChangeSet::Pending),
+        ("CREATE_COMPLETE", "AVAILABLE", "", ChangeSet::Ready(vec![])),
+        ("CREATE_COMPLETE", "EXECUTE_IN_PROGRESS", "", ChangeSet::Over),
+        ("CREATE_COMPLETE", "EXECUTE_COMPLETE", "", ChangeSet::Over),
+        ("CREATE_COMPLETE", "EXECUTE_FAILED", "", ChangeSet::Over),
+        ("CREATE_COMPLETE", "OBSOLETE", "", ChangeSet::Over),
+        ("DELETE_PENDING", "UNAVAILABLE", "", ChangeSet::Over),
+        ("FAILED", "UNAVAILABLE", none, ChangeSet::Empty),
+        ("FAILED", "UNAVAILABLE", "No updates are to be performed.", ChangeSet::Empty),
+        ("FAILED", "UNAVAILABLE", "no such image", ChangeSet::Failed("no such image".into())),
+    ];
+    for (status, execution, reason, expected) in table {
+        let (config, _replay) = script([change_set(status, execution, reason, "", "")]);
+        let seen = CloudFormation::new(&config).change_set(STACK, "c").await.unwrap();
+        assert_eq!(seen, Some(expected), "{status} {execution} {reason}");
+    }
+    let (config, _replay) = script([error("ChangeSetNotFound", "ChangeSet [c] does not exist")]);
+    assert_eq!(CloudFormation::new(&config).change_set(STACK, "c").await.unwrap(), None);
+}
+
+/// The change that harms may be on the last page.
+#[tokio::test]
+async fn all_pages_of_changes_are_read() {
+    let first = changed("Member1", &[("Properties", "UserData"), ("Properties", "ImageId"), ("Properties", "UserData")]);
+    let second = changed("Member2", &[("Tags", "")]);
+    let pages = [
+        change_set("CREATE_COMPLETE", "AVAILABLE", "", &first, "t"),
+        change_set("CREATE_COMPLETE", "AVAILABLE", "", &second, ""),
+    ];
+    let (config, replay) = script(pages);
+    let seen = CloudFormation::new(&config).change_set(STACK, "c").await.unwrap();
+    let change = |logical_id: &str, targets: &[&str]| Change {
+        action: "Modify".into(),
+        logical_id: logical_id.into(),
+        kind: "AWS::EC2::Instance".into(),
+        replacement: Some("Conditional".into()),
+        targets: targets.iter().map(|&target| target.to_owned()).collect(),
+    };
+    assert_eq!(seen, Some(ChangeSet::Ready(vec![change("Member1", &["ImageId", "UserData"]), change("Member2", &["Tags"])])));
+    assert!(replay.asked()[1].form().contains(&("NextToken".into(), "t".into())));
+}
+
+#[tokio::test]
+async fn open_change_sets_are_those_that_may_still_be_executed() {
+    let summary = |name: &str, status: &str, execution: &str| {
+        format!(
+            "<member><ChangeSetName>{name}</ChangeSetName><Status>{status}</Status><ExecutionStatus>{execution}</ExecutionStatus></member>"
+        )
+    };
+    let summaries = [
+        summary("a", "CREATE_COMPLETE", "AVAILABLE"),
+        summary("b", "CREATE_PENDING", "UNAVAILABLE"),
+        summary("c", "CREATE_COMPLETE", "EXECUTE_COMPLETE"),
+        summary("d", "CREATE_COMPLETE", "OBSOLETE"),
+        summary("e", "FAILED", "UNAVAILABLE"),
+    ];
+    let (config, _replay) = answer(
+        200,
+        format!(
+            "<ListChangeSetsResponse><ListChangeSetsResult><Summaries>{}</Summaries></ListChangeSetsResult></ListChangeSetsResponse>",
+            summaries.concat()
+        ),
+    );
+    assert_eq!(CloudFormation::new(&config).open_change_sets(STACK).await.unwrap(), ["a", "b", "e"]);
+}
+
+fn new(parameters: &'static [(&'static str, Option<&'static str>)]) -> NewChangeSet<'static> {
+    NewChangeSet { stack: STACK, name: "understudy-1", new_stack: true, body: "{}", parameters, tags: &[], role_arn: "arn:role" }
+}
+
+#[tokio::test]
+async fn a_change_set_is_asked_for_with_role_token_and_parameters() {
+    let made = "<CreateChangeSetResponse><CreateChangeSetResult><Id>arn:1</Id></CreateChangeSetResult></CreateChangeSetResponse>";
+    let (config, replay) = answer(200, made);
+    CloudFormation::new(&config).create_change_set(&new(&[("ImageId", Some("ami-1"))])).await.unwrap();
+    let form = replay.only().form();
+    let has = |name: &str, value: &str| form.contains(&(name.to_owned(), value.to_owned()));
+    for (name, value) in [
+        ("StackName", STACK),
+        ("ChangeSetName", "understudy-1"),
+        ("ClientToken", "understudy-1"),
+        ("ChangeSetType", "CREATE"),
+        ("RoleARN", "arn:role"),
+        ("Capabilities.member.1", "CAPABILITY_IAM"),
+        ("Parameters.member.1.ParameterKey", "ImageId"),
+        ("Parameters.member.1.ParameterValue", "ami-1"),
+    ] {
+        assert!(has(name, value), "no {name}={value} in {form:?}");
+    }
+    assert!(!form.iter().any(|(name, _)| name.contains("UsePreviousValue")));
+
+    let (config, replay) = answer(200, made);
+    CloudFormation::new(&config)
+        .create_change_set(&NewChangeSet { new_stack: false, ..new(&[("ImageId", None)]) })
+        .await
+        .unwrap();
+    let form = replay.only().form();
+    assert!(form.contains(&("Parameters.member.1.UsePreviousValue".into(), "true".into())));
+    assert!(!form.iter().any(|(name, _)| name.contains("ParameterValue")));
+    assert!(form.contains(&("ChangeSetType".into(), "UPDATE".into())));
+}
+
+#[tokio::test]
+async fn doing_again_what_is_done_is_a_success_and_coming_late_a_lost_race() {
+    let (config, _replay) = script([error("AlreadyExistsException", "ChangeSet [understudy-1] already exists")]);
+    CloudFormation::new(&config).create_change_set(&new(&[])).await.unwrap();
+
+    let (config, _replay) = script([error("ChangeSetNotFound", "ChangeSet [c] does not exist")]);
+    CloudFormation::new(&config).delete_change_set(STACK, "c").await.unwrap();
+
+    for code in ["InvalidChangeSetStatus", "ChangeSetNotFound"] {
+        let (config, _replay) = script([error(code, "no")]);
+        let failure = CloudFormation::new(&config).execute_change_set(STACK, "c").await.unwrap_err();
+        assert_eq!(kind(&failure), "lost race", "{failure}");
+    }
+}
+
+#[tokio::test]
+async fn a_template_that_is_not_json_is_not_ours() {
+    let body = |text: &str| {
+        format!("<GetTemplateResponse><GetTemplateResult><TemplateBody>{text}</TemplateBody></GetTemplateResult></GetTemplateResponse>")
+    };
+    let (config, replay) = answer(200, body("{&quot;a&quot;: 1}"));
+    assert_eq!(CloudFormation::new(&config).template(STACK).await.unwrap(), serde_json::json!({ "a": 1 }));
+    assert!(replay.only().form().contains(&("TemplateStage".into(), "Original".into())));
+
+    let (config, _replay) = answer(200, body("a: 1"));
+    assert_eq!(kind(&CloudFormation::new(&config).template(STACK).await.unwrap_err()), "broken");
+}

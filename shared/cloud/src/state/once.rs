@@ -3,10 +3,13 @@
 use super::{
     StateTable,
     item::{Item, number, text},
-    names, unique, wrote,
+    write::{names, unique, wrote},
 };
 use crate::failure::classify;
-use aws_sdk_dynamodb::{operation::put_item::PutItemError, types::ReturnValuesOnConditionCheckFailure};
+use aws_sdk_dynamodb::{
+    operation::put_item::PutItemError,
+    types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
+};
 use reconcile::Failure;
 use std::collections::HashMap;
 
@@ -45,7 +48,7 @@ impl StateTable {
         name: &str,
         mut item: Item,
         only_if: &str,
-        value: Option<(&str, aws_sdk_dynamodb::types::AttributeValue)>,
+        value: Option<(&str, AttributeValue)>,
     ) -> Result<bool, Failure> {
         let id = unique();
         item.extend([

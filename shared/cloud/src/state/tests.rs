@@ -365,6 +365,6 @@ async fn the_ledger_keeps_the_first_entry() {
 
 #[test]
 fn no_two_writes_share_an_id() {
-    let ids: std::collections::BTreeSet<String> = (0..1000).map(|_| unique()).collect();
+    let ids: std::collections::BTreeSet<String> = (0..1000).map(|_| write::unique()).collect();
     assert_eq!(ids.len(), 1000);
 }

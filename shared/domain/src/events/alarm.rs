@@ -1,7 +1,11 @@
 //! Alarms: a state change of an alarm of this fleet that came to ALARM, whose
 //! actions are neither suppressed nor muted. EventBridge delivers all others too.
 
-use super::{Alarm, Ignored, Meaning, Subject, envelope::{Envelope, text}, prefix};
+use super::{
+    Alarm, Ignored, Meaning, Subject,
+    envelope::{Envelope, text},
+    prefix,
+};
 use serde_json::Value;
 
 /// The one kind of alarm event that can lead to an action.

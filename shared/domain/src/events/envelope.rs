@@ -73,9 +73,7 @@ impl<'event> Envelope<'event> {
     pub(super) fn same_account(&self, other: &str) -> Result<(), Ignored> {
         match self.account {
             Some(account) if account == other => Ok(()),
-            account => {
-                Err(Ignored::ForeignAccount { event: account.map(str::to_owned), resource: other.to_owned() })
-            }
+            account => Err(Ignored::ForeignAccount { event: account.map(str::to_owned), resource: other.to_owned() }),
         }
     }
 

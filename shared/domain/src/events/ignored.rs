@@ -128,7 +128,9 @@ impl fmt::Display for Ignored {
             Ignored::NotAnObject => f.write_str("this is no JSON object"),
             Ignored::NotAnEvent => f.write_str("this is no event: it has no source and detail-type"),
             Ignored::Wrapped => f.write_str("this is a batch of records, and no queue or topic wakes this fleet"),
-            Ignored::Unknown { source, kind } => write!(f, "nothing is done about {} from {}", short(kind), short(source)),
+            Ignored::Unknown { source, kind } => {
+                write!(f, "nothing is done about {} from {}", short(kind), short(source))
+            }
             Ignored::ManagedDatabase { source, kind, engine } => {
                 write!(f, "{} from {} is about a managed database", short(kind), short(source))?;
                 engine.as_ref().map_or(Ok(()), |engine| write!(f, " ({})", short(engine)))?;
@@ -141,7 +143,9 @@ impl fmt::Display for Ignored {
             Ignored::ForeignAccount { event: None, resource } => {
                 write!(f, "it does not say which account it is from, and is about account {}", short(resource))
             }
-            Ignored::AlarmState { alarm, state } => write!(f, "alarm {} went to {}, not to ALARM", short(alarm), short(state)),
+            Ignored::AlarmState { alarm, state } => {
+                write!(f, "alarm {} went to {}, not to ALARM", short(alarm), short(state))
+            }
             Ignored::Suppressed { alarm, by } => {
                 write!(f, "alarm {} is in ALARM, but its actions are suppressed by {}", short(alarm), short(by))
             }

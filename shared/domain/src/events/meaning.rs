@@ -97,7 +97,9 @@ impl Meaning {
     /// What happened, without what follows from it.
     pub(super) fn what(&self) -> String {
         match self {
-            Meaning::InstanceState { instance, state } => format!("EC2 says that {} is {}", short(instance), short(state)),
+            Meaning::InstanceState { instance, state } => {
+                format!("EC2 says that {} is {}", short(instance), short(state))
+            }
             Meaning::Alarm(alarm) if alarm.resumed => {
                 format!("alarm {} is in ALARM and no longer suppressed", short(&alarm.name))
             }
@@ -105,7 +107,9 @@ impl Meaning {
             Meaning::Stack { cluster, status } => format!("the stack of {} is {}", short(cluster), short(status)),
             Meaning::Schedule => "the schedule is due".to_owned(),
             Meaning::Suspicion(seen) => seen.to_string(),
-            Meaning::Attention { cluster, what } => format!("watch-clusters says of {}: {}", short(cluster), short(what)),
+            Meaning::Attention { cluster, what } => {
+                format!("watch-clusters says of {}: {}", short(cluster), short(what))
+            }
             Meaning::Spec { cluster: Some(cluster) } => format!("this is the spec of {}", short(cluster)),
             Meaning::Spec { cluster: None } => "this is no event".to_owned(),
             Meaning::Explain { cluster } => format!("somebody asks about {}", short(cluster)),

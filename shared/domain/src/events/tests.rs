@@ -11,7 +11,7 @@ fn writer_silent() -> Value {
             "alarmName": "understudy-prod-orders-writer-silent",
             "state": {"value": "ALARM"}, "previousState": {"value": "OK"},
             "configuration": {"metrics": [{"id": "m1", "returnData": true, "metricStat": {
-                "metric": {"namespace": "Understudy", "name": "WriterSilent", "dimensions": {"Cluster": "orders"}},
+                "metric": {"namespace": "Understudy", "name": "WriterUp", "dimensions": {"Cluster": "orders"}},
                 "period": 60, "stat": "Maximum"}}]}
         }
     })
@@ -44,7 +44,11 @@ fn an_alarm_is_heard_unless_something_says_that_it_must_not() {
         ),
         ("without a previous state", changed("/detail/previousState", json!(null)), heard),
         ("a null is nothing", changed("/detail/muteDetail", json!(null)), heard),
-        ("its own account, said twice", changed("/detail/configuration/metrics/0/accountId", json!("111122223333")), heard),
+        (
+            "its own account, said twice",
+            changed("/detail/configuration/metrics/0/accountId", json!("111122223333")),
+            heard,
+        ),
         (
             "OK",
             changed("/detail/state/value", json!("OK")),
@@ -62,7 +66,10 @@ fn an_alarm_is_heard_unless_something_says_that_it_must_not() {
         ),
         (
             "muted",
-            changed("/detail/muteDetail", json!({"mutedByArn": "arn:aws:cloudwatch:eu-west-1:111122223333:alarm-mute-rule:night"})),
+            changed(
+                "/detail/muteDetail",
+                json!({"mutedByArn": "arn:aws:cloudwatch:eu-west-1:111122223333:alarm-mute-rule:night"}),
+            ),
             "ignored: alarm understudy-prod-orders-writer-silent is in ALARM, but its actions are muted by \
              arn:aws:cloudwatch:eu-west-1:111122223333:alarm-mute-rule:night",
         ),
@@ -112,7 +119,11 @@ fn an_alarm_is_heard_unless_something_says_that_it_must_not() {
             "ignored: this is one of several series of alarm understudy-prod-orders-writer-silent",
         ),
         ("no detail", changed("/detail", json!([])), "ignored: /alarmName in its detail is missing or malformed"),
-        ("no state", changed("/detail/state", json!("ALARM")), "ignored: /state/value in its detail is missing or malformed"),
+        (
+            "no state",
+            changed("/detail/state", json!("ALARM")),
+            "ignored: /state/value in its detail is missing or malformed",
+        ),
     ];
     for (name, event, expected) in table {
         assert_eq!(promotes(&event), expected, "{name}");
@@ -121,9 +132,10 @@ fn an_alarm_is_heard_unless_something_says_that_it_must_not() {
 
 #[test]
 fn a_status_check_is_about_its_instance() {
-    let named = changed("/detail/alarmName", json!("understudy-prod-orders-1-status-check"));
+    let named = changed("/detail/alarmName", json!("understudy-prod-orders-orders_1-status-check"));
     let mut with_id = named.clone();
-    with_id["detail"]["configuration"]["metrics"][0]["metricStat"]["metric"]["dimensions"] = json!({"InstanceId": "i-0a1"});
+    with_id["detail"]["configuration"]["metrics"][0]["metricStat"]["metric"]["dimensions"] =
+        json!({"InstanceId": "i-0a1"});
     assert!(promotes(&with_id).ends_with("look at the cluster of i-0a1"), "{}", promotes(&with_id));
     assert!(promotes(&named).ends_with("look at every cluster"), "{}", promotes(&named));
 }
@@ -131,11 +143,12 @@ fn a_status_check_is_about_its_instance() {
 #[test]
 fn an_alarm_that_has_the_function_as_its_action_is_read_alike() {
     let alarm = writer_silent();
-    let direct = |account: &str| {
-        json!({"source": "aws.cloudwatch", "alarmArn": alarm["resources"][0], "accountId": account, "alarmData": alarm["detail"]})
-    };
+    let direct = |account: &str| json!({"source": "aws.cloudwatch", "alarmArn": alarm["resources"][0], "accountId": account, "alarmData": alarm["detail"]});
     assert_eq!(promotes(&direct("111122223333")), promotes(&alarm));
-    assert_eq!(promotes(&direct("444455556666")), "ignored: it is from account 444455556666, but about account 111122223333");
+    assert_eq!(
+        promotes(&direct("444455556666")),
+        "ignored: it is from account 444455556666, but about account 111122223333"
+    );
 }
 
 #[test]
@@ -146,7 +159,11 @@ fn a_function_takes_only_what_is_for_it() {
     let spec = json!({"name": "orders", "topology": "ec2-streaming"});
     let table = [
         (Function::WatchClusters, &schedule, "the schedule is due: look at every cluster"),
-        (Function::PromoteReplica, &started, "ignored: EC2 says that i-0a1 is running, which is not for promote-replica"),
+        (
+            Function::PromoteReplica,
+            &started,
+            "ignored: EC2 says that i-0a1 is running, which is not for promote-replica",
+        ),
         (Function::DeployCluster, &started, "ignored: EC2 says that i-0a1 is running, which is not for deploy-cluster"),
         (Function::DeployCluster, &spec, "this is the spec of orders: check it and deploy it"),
         (Function::WatchClusters, &spec, "ignored: this is no event: it has no source and detail-type"),
@@ -176,8 +193,12 @@ fn a_suspicion_needs_a_cluster_and_a_member_and_nothing_else() {
         problem: Some("timed out".to_owned()),
     };
     assert_eq!(whole, Meaning::Suspicion(seen));
-    let least = suspicion(json!({"cluster": "orders", "member": "i-0a1", "failures": -1, "last_lsn": "x", "problem": []}));
-    assert!(matches!(least, Meaning::Suspicion(Suspicion { failures: None, last_lsn: None, problem: None, .. })), "{least:?}");
+    let least =
+        suspicion(json!({"cluster": "orders", "member": "i-0a1", "failures": -1, "last_lsn": "x", "problem": []}));
+    assert!(
+        matches!(least, Meaning::Suspicion(Suspicion { failures: None, last_lsn: None, problem: None, .. })),
+        "{least:?}"
+    );
     let nobody = suspicion(json!({"cluster": "orders"}));
     assert!(matches!(nobody, Meaning::Attention { .. }), "{nobody:?}");
     let nothing = suspicion(json!({"cluster": 1, "member": "i-0a1"}));

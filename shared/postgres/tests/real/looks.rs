@@ -129,7 +129,10 @@ async fn refused_and_silent() {
     let target = cluster.members[0].target();
 
     cluster.members[0].signal("STOP");
-    assert_eq!(silent(connector.probe(&target, SHORT).await), "waited 300 ms for PostgreSQL's greeting on an open TCP connection");
+    assert_eq!(
+        silent(connector.probe(&target, SHORT).await),
+        "waited 300 ms for PostgreSQL's greeting on an open TCP connection"
+    );
     cluster.members[0].signal("CONT");
     writer(connector.probe(&target, AMPLE).await);
     cluster.members[0].kill();
@@ -229,7 +232,10 @@ fn a_bad_authority_is_told() {
     for (pem, expected) in [
         ("", "the card's certificate authority holds no certificate"),
         ("-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n", "the card's certificate authority is not PEM"),
-        ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "the card's certificate authority cannot be used"),
+        (
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+            "the card's certificate authority cannot be used",
+        ),
     ] {
         let story = Connector::new(pem, login()).unwrap_err().story();
         assert!(story.contains(expected), "{story}");

@@ -199,3 +199,23 @@ async fn a_lost_slot_is_made_anew() {
     assert_eq!(one.sql("SELECT wal_status FROM pg_replication_slots"), "reserved");
     assert!(matches!(connector.probe(&one.target(), AMPLE).await, Sql::Writer(_)));
 }
+
+#[tokio::test]
+async fn a_standby_whose_replay_waits_for_a_query_is_frozen_when_the_query_is_cancelled() {
+    let mut cluster = Cluster::start(1);
+    let connector = cluster.connector();
+    cluster.members[1].kill();
+    cluster.members[1].start(&["max_standby_streaming_delay=6s"]);
+    let [one, two] = &cluster.members[..] else { panic!() };
+    two.eventually("SELECT to_regclass('t') IS NOT NULL AND EXISTS (SELECT FROM pg_stat_wal_receiver)");
+    let mut reader = two.psql("BEGIN; SELECT count(*) FROM t; SELECT pg_sleep(60)").spawn().unwrap();
+    two.eventually("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep')");
+    one.sql("DROP TABLE t");
+    two.eventually("SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE backend_type = 'startup'");
+
+    // The startup process, which ends the receiver, reads no setting while it waits for the query.
+    let failure = connector.freeze(&two.target(), Duration::from_secs(1)).await.unwrap_err();
+    assert!(failure.story().contains("the WAL receiver to end"), "{}", failure.story());
+    assert_eq!(connector.freeze(&two.target(), AMPLE).await.unwrap().receiver, None);
+    assert!(!reader.wait().unwrap().success(), "the query was cancelled");
+}

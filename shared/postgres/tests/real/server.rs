@@ -79,7 +79,8 @@ impl Cluster {
         write(&server.data.join("server.key"), &self.authority.key);
         write(&self.root.join("ca.crt"), &self.authority.pem);
         write(&self.root.join("passfile"), "*:*:*:replicator:replicate\n");
-        let hba = "local all all trust\nlocal replication all trust\nhostssl all,replication all 127.0.0.0/8 scram-sha-256\n";
+        let hba =
+            "local all all trust\nlocal replication all trust\nhostssl all,replication all 127.0.0.0/8 scram-sha-256\n";
         write(&server.data.join("pg_hba.conf"), hba);
         let settings = "ssl = on\nhot_standby = on\nmax_connections = 12\nmax_wal_senders = 5\nwal_level = replica\n\
             fsync = off\nshared_buffers = 16MB\nwal_receiver_timeout = 5s\nwal_sender_timeout = 5s\n\
@@ -108,12 +109,11 @@ impl Cluster {
         let writer = &self.members[0];
         writer.sql(&format!("SELECT pg_create_physical_replication_slot('{name}', true)"));
         let socket = self.root.to_str().unwrap();
-        succeed(tool("pg_basebackup").args(["-h", socket, "-U", "postgres", "-X", "stream", "-c", "fast", "--no-sync"]).args([
-            "-p",
-            &writer.port.to_string(),
-            "-D",
-            server.data.to_str().unwrap(),
-        ]));
+        succeed(
+            tool("pg_basebackup")
+                .args(["-h", socket, "-U", "postgres", "-X", "stream", "-c", "fast", "--no-sync"])
+                .args(["-p", &writer.port.to_string(), "-D", server.data.to_str().unwrap()]),
+        );
         let root = self.root.display();
         let conninfo = format!(
             "user=replicator passfile={root}/passfile sslmode=verify-full sslrootcert={root}/ca.crt \

@@ -4,11 +4,6 @@
 use super::{Secrets, Site, members::Place};
 use crate::{Template, Value};
 
-/// The most bytes of user data that EC2 takes, before base 64.
-///
-/// Source: EC2 user guide, "Run commands when you launch an EC2 instance".
-pub const USER_DATA_LIMIT: usize = 16_384;
-
 const SCRIPTS: [(&str, &str); 5] = [
     ("lib.sh", include_str!("../../../../infra/nodes/lib.sh")),
     ("setup.sh", include_str!("../../../../infra/nodes/setup.sh")),
@@ -17,8 +12,9 @@ const SCRIPTS: [(&str, &str); 5] = [
     ("understudy-postgresql.service", include_str!("../../../../infra/nodes/understudy-postgresql.service")),
 ];
 
-/// Ends every file within the script; no script has such a line.
-const END: &str = "END-OF-FILE";
+/// Ends every file within the script; no script has such a line. Short, as every
+/// byte around the scripts is one that they cannot have.
+const END: &str = "EOF_";
 
 /// The parts that are the same for all members, which stand in the template once.
 pub(super) struct Shared {
@@ -36,8 +32,8 @@ impl Shared {
     pub(super) fn user_data(&self, place: &Place, logical_id: &str) -> Value {
         let mut parts: Vec<Value> = vec![
             format!(
-                "#!/bin/bash\nset -eu\nmkdir -p \"${{ROOT:-}}/etc/understudy\" \"${{ROOT:-}}/opt/understudy\"\n\
-                 cat >\"${{ROOT:-}}/etc/understudy/member.env\" <<'{END}'\n"
+                "#!/bin/bash\nset -eu\ncd \"${{ROOT:-/}}\"\nmkdir -p etc/understudy opt/understudy\n\
+                 cat >etc/understudy/member.env <<'{END}'\n"
             )
             .into(),
         ];
@@ -98,11 +94,11 @@ fn environment(site: &Site<'_>, places: &[Place], secrets: &Secrets) -> Vec<Valu
 
 /// Writes every script, then runs the first of them.
 fn scripts() -> String {
-    let mut text = String::new();
+    let mut text = "cd opt/understudy\n".to_owned();
     for (name, content) in SCRIPTS {
-        text += &format!("cat >\"${{ROOT:-}}/opt/understudy/{name}\" <<'{END}'\n{content}{END}\n");
+        text += &format!("cat >{name} <<'{END}'\n{content}{END}\n");
     }
-    text + "exec bash \"${ROOT:-}/opt/understudy/setup.sh\"\n"
+    text + "exec bash \"$PWD/setup.sh\"\n"
 }
 
 #[cfg(test)]

@@ -1,0 +1,143 @@
+"""IAM conditions that the fleet's policies use and MiniStack cannot evaluate.
+
+Fills gaps, for AUTH=true: without these a policy with such a condition either
+denies everything (a tag of an EC2 resource) or limits nothing
+(`ForAllValues` over a key that is not there).
+
+What MiniStack still does not check: `iam:PassRole` and the rights of the
+service role of a CloudFormation stack, whose resources it makes with all
+rights; resource policies of functions (`lambda:InvokeFunction` by a rule).
+"""
+
+import json
+from collections.abc import Iterator
+from xml.etree import ElementTree
+
+from ministack.core import iam_actions
+from ministack.services import dynamodb, ec2, tagging
+from ministack_api import arn
+
+_EC2_STORES = {
+    "instance": ec2._instances,
+    "volume": ec2._volumes,
+    "network-interface": ec2._network_interfaces,
+    "security-group": ec2._security_groups,
+}
+
+
+# -- aws:ResourceTag of EC2 resources ------------------------------------
+
+
+def _ec2_tags() -> Iterator[tuple[str, list[dict]]]:
+    for kind, store in _EC2_STORES.items():
+        for resource_id in store.keys():
+            yield arn("ec2", f"{kind}/{resource_id}"), ec2._tags.get(resource_id) or []
+
+
+# -- several instances in one call ---------------------------------------
+
+
+def _ec2_resources(params: dict, region: str, account: str) -> list[str]:
+    """Every instance a call names; MiniStack checks only the first."""
+    instances = [f"arn:aws:ec2:{region}:{account}:instance/{i}"
+                 for i in ec2._parse_member_list(params, "InstanceId")]
+    return instances or _original_ec2_resources(params, region, account)
+
+
+# -- parameters by path --------------------------------------------------
+
+
+def _resource_arn(service: str, method: str, path: str, headers: dict, body: bytes, params: dict,
+                  region: str, account: str) -> str:
+    """The resource a call is checked on; for GetParametersByPath MiniStack has `*`."""
+    if service == "ssm" and headers.get("x-amz-target", "").endswith(".GetParametersByPath"):
+        return f"arn:aws:ssm:{region}:{account}:parameter{json.loads(body)['Path']}"
+    return _original_resource_arn(service, method, path, headers, body, params, region, account)
+
+
+# -- dynamodb:LeadingKeys ------------------------------------------------
+
+
+def _dynamodb_context(body: bytes) -> dict:
+    return {**_original_dynamodb_context(body), **_leading_keys(json.loads(body or b"{}"))}
+
+
+def _leading_keys(request: dict) -> dict:
+    """The partition key values a request touches; absent for a Scan, as on AWS."""
+    keys = []
+    for table, item in _touched(request):
+        schema = (dynamodb._tables.get(table.rsplit("/", 1)[-1]) or {}).get("KeySchema", [])
+        partition = next((k["AttributeName"] for k in schema if k["KeyType"] == "HASH"), None)
+        if partition in item:
+            keys.extend(str(value) for value in item[partition].values())
+    return {"dynamodb:LeadingKeys": keys} if keys else {}
+
+
+def _touched(request: dict) -> Iterator[tuple[str, dict]]:
+    """Each (table, item or key) that a request names."""
+    if "TableName" in request:
+        table = request["TableName"]
+        yield table, request.get("Key") or request.get("Item") or _key_of_query(request)
+    for table, asked in (request.get("RequestItems") or {}).items():
+        if isinstance(asked, dict):
+            yield from ((table, key) for key in asked.get("Keys", []))
+        else:
+            yield from ((table, put.get("PutRequest", {}).get("Item") or put.get("DeleteRequest", {}).get("Key", {}))
+                        for put in asked)
+    for member in request.get("TransactItems") or []:
+        for operation in member.values():
+            yield operation["TableName"], operation.get("Key") or operation.get("Item") or {}
+
+
+def _key_of_query(request: dict) -> dict:
+    """The attributes a Query fixes by `name = :value`."""
+    names, values = request.get("ExpressionAttributeNames") or {}, request.get("ExpressionAttributeValues") or {}
+    fixed = {}
+    for term in request.get("KeyConditionExpression", "").replace(" and ", " AND ").split(" AND "):
+        left, equals, right = (part.strip(" ()") for part in term.partition("="))
+        if equals and left and right in values:
+            fixed[names.get(left, left)] = values[right]
+    return fixed
+
+
+# -- route53:ChangeResourceRecordSets... ---------------------------------
+
+
+def _request_context(service: str, action: str, body: bytes, params: dict) -> dict:
+    context = _original_request_context(service, action, body, params)
+    if action == "route53:ChangeResourceRecordSets":
+        context |= _record_context(body)
+    return context
+
+
+def _record_context(body: bytes) -> dict:
+    """The three keys of Route 53: names, types and actions of the changes in a batch."""
+    prefix = "route53:ChangeResourceRecordSets"
+    texts: dict[str, set[str]] = {"Name": set(), "Type": set(), "Action": set()}
+    for change in ElementTree.fromstring(body).iter():
+        if change.tag.rpartition("}")[2] == "Change":
+            for element in change.iter():
+                tag = element.tag.rpartition("}")[2]
+                if tag in texts:
+                    texts[tag].add((element.text or "").strip())
+    return {
+        # Normalized: lower case, no dot at the end.
+        f"{prefix}NormalizedRecordNames": sorted(n.lower().rstrip(".") for n in texts["Name"]),
+        f"{prefix}RecordTypes": sorted(texts["Type"]),
+        f"{prefix}Actions": sorted(texts["Action"]),
+    }
+
+
+_original_resource_arn = iam_actions.extract_resource_arn
+_original_ec2_resources = iam_actions.verified_access_resource_arns
+_original_dynamodb_context = iam_actions.dynamodb_service_context
+_original_request_context = iam_actions.request_tag_context
+
+
+def install() -> None:
+    """Puts all of this in MiniStack's place."""
+    tagging._RESOURCE_TAG_COLLECTORS["ec2"] = _ec2_tags
+    iam_actions.extract_resource_arn = _resource_arn
+    iam_actions.verified_access_resource_arns = _ec2_resources
+    iam_actions.dynamodb_service_context = _dynamodb_context
+    iam_actions.request_tag_context = _request_context

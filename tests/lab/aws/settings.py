@@ -1,0 +1,84 @@
+"""Where the local AWS keeps its files, which ports it takes, and how fast it moves.
+
+Everything comes from the environment and is read once. `prepare` must run
+before anything of MiniStack is imported, because MiniStack reads its own
+environment while it is being imported.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+
+ADDRESS = "127.0.0.1"
+GATEWAY_PORT = int(os.environ.get("GATEWAY_PORT", "4566"))
+CONTROL_PORT = int(os.environ.get("LAB_CONTROL_PORT", "4567"))
+REGION = os.environ.get("LAB_REGION", "eu-west-1")
+
+LAB_DIR = Path(
+    os.environ.get("LAB_DIR") or Path(tempfile.gettempdir()) / f"understudy-lab-{os.getuid()}"
+).resolve()
+# One directory below per member: that member's root file system.
+MEMBERS_DIR = LAB_DIR / "members"
+# Where this process and the Lambda functions it starts live.
+HOST_DIR = LAB_DIR / "local-aws"
+# What each function printed, one file per function.
+LOGS_DIR = LAB_DIR / "functions"
+
+# EC2 takes some 15 s to start an instance and 30 s or more to stop one.
+START_SECONDS = float(os.environ.get("LAB_START_SECONDS", "0.5"))
+STOP_SECONDS = float(os.environ.get("LAB_STOP_SECONDS", "2"))
+# How long temporary credentials of a member are valid. EC2's last 6 hours.
+CREDENTIAL_SECONDS = float(os.environ.get("LAB_CREDENTIAL_SECONDS", "21600"))
+
+# A partitioned member is still reached from here: by the lab's writing client.
+CLIENT_ADDRESS = os.environ.get("LAB_CLIENT_ADDRESS", "127.0.0.9")
+# The nft table and the cgroup that this local AWS owns. A second one runs on
+# another port, and so gets another name.
+PACKETS_NAME = "understudy_lab" if CONTROL_PORT == 4567 else f"understudy_lab_{CONTROL_PORT}"
+
+GATEWAY_URL = f"http://{ADDRESS}:{GATEWAY_PORT}"
+CONTROL_URL = f"http://{ADDRESS}:{CONTROL_PORT}"
+
+# Passed on from the shell. All else is dropped: credentials and settings for
+# the real AWS must not get near an emulator that hands its environment on.
+INHERITED = ("PATH", "LANG", "TZ", "LOG_LEVEL", "LAMBDA_ASYNC_RETRY_BASE_SECONDS")
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def prepare() -> None:
+    """Makes the directories and replaces this process's environment by MiniStack's."""
+    for directory in (LAB_DIR, MEMBERS_DIR, HOST_DIR, LOGS_DIR):
+        directory.mkdir(parents=True, exist_ok=True)
+        directory.chmod(0o755)
+    _check_traversable()
+    kept = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    os.environ.clear()
+    os.environ.update({
+        "PATH": SYSTEM_PATH,
+        **kept,
+        "HOME": str(HOST_DIR),
+        "TMPDIR": str(HOST_DIR),
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        # MiniStack gives functions this address, and only if it has it itself.
+        "AWS_ENDPOINT_URL": GATEWAY_URL,
+        "AUTH": "true",
+        "GATEWAY_PORT": str(GATEWAY_PORT),
+        "MINISTACK_REGION": REGION,
+        "STATE_DIR": str(HOST_DIR / "state"),
+        "S3_DATA_DIR": str(HOST_DIR / "s3"),
+        "IOT_MTLS_ENABLED": "0",
+        "SFTP_ENABLED": "0",
+    })
+    tempfile.tempdir = str(HOST_DIR)
+    os.chdir(HOST_DIR)
+
+
+def _check_traversable() -> None:
+    """As root, members run PostgreSQL as another user, who must get down to MEMBERS_DIR."""
+    if os.getuid() != 0:
+        return
+    closed = [str(d) for d in LAB_DIR.parents if not d.stat().st_mode & 0o001]
+    if closed:
+        raise SystemExit(f"LAB_DIR {LAB_DIR} cannot be reached by the user postgres: "
+                         f"{', '.join(closed)} is closed to others. Choose another LAB_DIR.")

@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# Sets this machine up for the lab and the tests: Debian packages and a Python environment, where they are missing.
+# Says on standard error what it does. Does nothing, in a few hundredths of a second, when nothing is missing.
+#
+#   tests/lab/setup.sh            what `make demo` needs
+#   tests/lab/setup.sh --tests    what `make test` needs too
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+repo=$PWD
+requirements=$repo/tests/lab/aws/requirements.txt
+venv=$repo/target/lab/venv
+# Written last: an environment without it was broken off half-way, and one with another's is out of date.
+stamp=$venv/.made-from
+
+say() { printf '%s\n' "$*" >&2; }
+
+# fail TEXT...: says what is wrong, one line an argument, and stops.
+fail() {
+  say "$@"
+  exit 1
+}
+
+# Prints the Debian packages of the programs that are missing.
+missing_packages() {
+  [[ -x /usr/lib/postgresql/15/bin/postgres ]] || echo postgresql-15
+  command -v jq >/dev/null || echo jq
+  command -v curl >/dev/null || echo curl
+  command -v openssl >/dev/null || echo openssl
+  command -v strip >/dev/null || echo binutils
+  # Rust has no linker of its own.
+  command -v cc >/dev/null || echo gcc libc6-dev
+  python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
+  if [[ ${1:-} == --tests ]] && ! command -v shellcheck >/dev/null; then
+    echo shellcheck
+  fi
+}
+
+# Installs what is missing; where that is not allowed, says how it is done, and stops.
+install_packages() {
+  local -a packages
+  mapfile -t packages < <(missing_packages "$@" | tr ' ' '\n')
+  # Drops packets to a dead host; without it, and for anyone but root, such a host refuses connections instead.
+  if ((EUID == 0)) && ! command -v nft >/dev/null; then
+    packages+=(nftables)
+  fi
+  ((${#packages[@]})) || return 0
+  if ! command -v apt-get >/dev/null; then
+    fail "missing: ${packages[*]} (Debian's names); install them, then run this again"
+  fi
+  if ((EUID != 0)); then
+    fail "missing: ${packages[*]}" "Please run: sudo apt-get update && sudo apt-get install -y ${packages[*]}"
+  fi
+  say "installing ${packages[*]} from Debian"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq >&2
+  apt-get install -y -qq --no-install-recommends "${packages[@]}" >&2
+}
+
+# Makes the Python environment anew unless it was made from these very requirements by this very Python.
+make_venv() {
+  local made_from
+  made_from=$(python3 --version && cat "$requirements")
+  if [[ -f $stamp && $(<"$stamp") == "$made_from" ]]; then
+    return 0
+  fi
+  if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+    fail "Python 3.11 or newer is needed, $(python3 --version) is there"
+  fi
+  say "making the Python environment in target/lab/venv: MiniStack, SAM CLI, cfn-lint and what they need"
+  rm -rf "$venv"
+  mkdir -p "$(dirname "$venv")"
+  python3 -m venv "$venv"
+  "$venv/bin/pip" install --disable-pip-version-check --no-input --progress-bar off --requirement "$requirements" |
+    sed -u -n -e 's/^Collecting \([^ ]*\).*/  \1/p' -e 's/^Installing collected packages:.*/  installing them/p' >&2
+  printf '%s\n' "$made_from" >"$stamp"
+}
+
+command -v cargo >/dev/null || fail "Rust is missing: cargo is not in PATH"
+# One at a time: two environments in one folder would spoil each other.
+mkdir -p target/lab
+exec 9>target/lab/setup.lock
+flock 9
+install_packages "$@"
+make_venv

@@ -1,0 +1,252 @@
+//! A cluster in the lab's fleet: deployed through `deploy-cluster`, looked at, removed.
+
+use crate::{
+    error::{Error, cannot},
+    fleet::Fleet,
+    names::{Kind, Zone},
+    owner::{Owner, list, text},
+    place::{FLEET, Place},
+    progress::Step,
+    sql::Database,
+};
+use domain::card::Card;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+/// Time for a cluster to be ready, and for one to be gone.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// A deployed cluster.
+pub struct Cluster {
+    /// What it says of itself.
+    pub card: Card,
+    /// Whether a commit waits for a standby.
+    pub synchronous: bool,
+    /// How its application logs in.
+    pub database: Database,
+}
+
+/// What `deploy-cluster` answers.
+#[derive(Debug, Deserialize)]
+struct Answer {
+    outcome: String,
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    problems: Vec<Value>,
+}
+
+/// Who writes now, as the state item and the records say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Now {
+    /// The state item's writer.
+    pub writer: Option<String>,
+    /// The state item's epoch.
+    pub state_epoch: Option<u64>,
+    /// Whether the state item's phase is `steady`.
+    pub steady: bool,
+    /// Whether commits wait for standbys.
+    pub synchronous: bool,
+    /// The writer record's address.
+    pub record: Option<String>,
+    /// The epoch record's number.
+    pub epoch: Option<u64>,
+}
+
+/// Deploys a cluster by its spec in `infra/clusters`: calls the function until the cluster is ready.
+pub async fn deploy(place: &Place, owner: &Owner, name: &str, step: &Step) -> Result<Cluster, Error> {
+    let doing = format!("deploy the cluster {name}");
+    let path = place.repo.join(format!("infra/clusters/{name}.json"));
+    let spec = fs::read_to_string(&path).map_err(cannot(format!("read {}", path.display())))?;
+    let until = Instant::now() + PATIENCE;
+    let mut last = String::new();
+    loop {
+        let asked = Instant::now();
+        let with = json!({"FunctionName": Fleet::function("deploy-cluster"), "Payload": spec});
+        let answer = owner.call("lambda", "invoke", with).await?;
+        let payload = text(&answer, "/Payload")?;
+        if let Some(kind) = answer["FunctionError"].as_str() {
+            return Err(cannot(&doing)(format!("the function deploy-cluster failed ({kind}): {payload}")));
+        }
+        let answer: Answer = serde_json::from_str(&payload).map_err(cannot(&doing))?;
+        if answer.outcome == "ready" {
+            return find(owner, name).await?.ok_or_else(|| cannot(&doing)("it is ready and has no card"));
+        }
+        if answer.outcome == "refused" {
+            return Err(cannot(&doing)(format!("{}: {}", answer.message, json!(answer.problems))));
+        }
+        last.clone_from(&answer.message);
+        step.tell(format!("deploy-cluster: {}", answer.message));
+        if Instant::now() > until {
+            return Err(cannot(&doing)(format!("not ready after {} s; last: {last}", PATIENCE.as_secs())));
+        }
+        tokio::time::sleep(Duration::from_millis(500).saturating_sub(asked.elapsed())).await;
+    }
+}
+
+/// A cluster by its card; `None` when it has none.
+pub async fn find(owner: &Owner, name: &str) -> Result<Option<Cluster>, Error> {
+    let doing = format!("read the card of {name}");
+    let parameter = Card::parameter(FLEET, name);
+    let answer = match owner.ask("ssm", "get_parameter", json!({"Name": parameter})).await? {
+        Ok(answer) => answer,
+        Err(refused) if refused.code == "ParameterNotFound" => return Ok(None),
+        Err(refused) => return Err(cannot(doing)(refused)),
+    };
+    let card: Card = serde_json::from_str(&text(&answer, "/Parameter/Value")?).map_err(cannot(&doing))?;
+    let secret = format!("understudy/{FLEET}/{name}/application");
+    let secret = owner.call("secretsmanager", "get_secret_value", json!({"SecretId": secret})).await?;
+    let login: Value = serde_json::from_str(&text(&secret, "/SecretString")?).map_err(cannot(&doing))?;
+    let database = Database::new(
+        &card.certificate_authority,
+        &card.records.writer,
+        card.port,
+        &card.database,
+        &text(&login, "/username")?,
+        &text(&login, "/password")?,
+    )?;
+    let synchronous = state(owner, name).await?.synchronous;
+    Ok(Some(Cluster { card, synchronous, database }))
+}
+
+/// Names of all clusters that have a card.
+pub async fn all(owner: &Owner) -> Result<Vec<String>, Error> {
+    let folder = Card::folder(FLEET);
+    let answer = owner.call("ssm", "get_parameters_by_path", json!({"Path": folder, "Recursive": true})).await?;
+    let names = list(&answer, "/Parameters").iter().filter_map(|parameter| parameter["Name"].as_str());
+    Ok(names.map(|name| name.trim_start_matches(&folder).to_owned()).collect())
+}
+
+/// The state item alone; nothing is known where there is none.
+async fn state(owner: &Owner, name: &str) -> Result<Now, Error> {
+    let key = json!({"cluster": {"S": name}, "item": {"S": "state"}});
+    let with = json!({"TableName": Fleet::table(), "Key": key, "ConsistentRead": true});
+    let answer = owner.call("dynamodb", "get_item", with).await?;
+    let item = &answer["Item"];
+    let number = |field: &str| item[field]["N"].as_str().and_then(|text| text.parse::<u64>().ok());
+    Ok(Now {
+        writer: item["writer"]["S"].as_str().map(str::to_owned),
+        state_epoch: number("epoch"),
+        steady: item["phase"]["S"].as_str() == Some("steady"),
+        synchronous: number("synchronous_required").is_some_and(|required| required > 0),
+        record: None,
+        epoch: None,
+    })
+}
+
+impl Cluster {
+    /// Who writes now, as the state item and the records say.
+    pub async fn now(&self, owner: &Owner, zone: &Zone) -> Result<Now, Error> {
+        let mut now = state(owner, &self.card.cluster).await?;
+        now.record = zone.values(&self.card.records.writer, Kind::A).await?.into_iter().next();
+        let epoch = zone.values(&self.card.records.epoch(), Kind::Txt).await?.into_iter().next();
+        now.epoch = epoch.and_then(|text| text.strip_prefix("epoch=")?.parse().ok());
+        Ok(now)
+    }
+
+    /// The ledger entries of failovers of this cluster, oldest first.
+    pub async fn failovers(&self, owner: &Owner) -> Result<Vec<Value>, Error> {
+        let doing = "read the ledger";
+        let with = json!({
+            "TableName": Fleet::table(), "ConsistentRead": true,
+            "KeyConditionExpression": "#cluster = :cluster AND begins_with(#item, :ledger)",
+            "ExpressionAttributeNames": {"#cluster": "cluster", "#item": "item"},
+            "ExpressionAttributeValues": {":cluster": {"S": self.card.cluster}, ":ledger": {"S": "ledger#"}},
+        });
+        let answer = owner.call("dynamodb", "query", with).await?;
+        let entries = list(&answer, "/Items").iter().map(|item| {
+            let entry: Value = serde_json::from_str(&text(item, "/entry/S")?).map_err(cannot(doing))?;
+            Ok(entry)
+        });
+        let entries: Result<Vec<Value>, Error> = entries.collect();
+        Ok(entries?.into_iter().filter(|entry| entry["kind"] == "failover").collect())
+    }
+}
+
+/// Removes a cluster and everything it left behind but its ledger, as its owner would before deploying it anew.
+pub async fn remove(owner: &Owner, fleet: &Fleet, name: &str, step: &Step) -> Result<(), Error> {
+    let doing = format!("remove the cluster {name}");
+    let stack = format!("understudy-{FLEET}-{name}");
+    step.tell("deleting the stack");
+    owner.call("cloudformation", "delete_stack", json!({"StackName": stack})).await?;
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let (stack, members) = (status(owner, &stack).await?, running(owner, name).await?);
+        match (&stack, members) {
+            (None, 0) => break,
+            (Some(status), _) if status.ends_with("_FAILED") => {
+                return Err(cannot(doing)(format!("the stack's status is {status}")));
+            }
+            _ => step.tell(format!("deleting the stack: {members} members left")),
+        }
+        if Instant::now() > until {
+            return Err(cannot(doing)(format!("{members} members left after {} s", PATIENCE.as_secs())));
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    forget(owner, fleet, name).await
+}
+
+/// The status of a stack; `None` when it is gone.
+async fn status(owner: &Owner, stack: &str) -> Result<Option<String>, Error> {
+    match owner.ask("cloudformation", "describe_stacks", json!({"StackName": stack})).await? {
+        Ok(answer) => {
+            let status = text(&answer, "/Stacks/0/StackStatus")?;
+            Ok((status != "DELETE_COMPLETE").then_some(status))
+        }
+        Err(refused) if refused.code == "ValidationError" => Ok(None),
+        Err(refused) => Err(cannot("read the cluster's stack")(refused)),
+    }
+}
+
+/// How many instances of a cluster are not terminated.
+async fn running(owner: &Owner, name: &str) -> Result<usize, Error> {
+    let filters = json!([
+        {"Name": "tag:understudy:fleet", "Values": [FLEET]},
+        {"Name": "tag:understudy:cluster", "Values": [name]},
+    ]);
+    let answer = owner.call("ec2", "describe_instances", json!({"Filters": filters})).await?;
+    let instances = list(&answer, "/Reservations").iter().flat_map(|reservation| list(reservation, "/Instances"));
+    Ok(instances.filter(|instance| instance["State"]["Name"] != "terminated").count())
+}
+
+/// Deletes what is not part of the stack: records, server certificate, state item.
+async fn forget(owner: &Owner, fleet: &Fleet, name: &str) -> Result<(), Error> {
+    let zone = &fleet.zone;
+    let answer = owner.call("route53", "list_resource_record_sets", json!({"HostedZoneId": zone})).await?;
+    let of_cluster = |set: &&Value| {
+        let record = set["Name"].as_str().unwrap_or_default().trim_start_matches("_understudy.");
+        record.starts_with(&format!("{name}-rw.")) || record.starts_with(&format!("{name}-ro."))
+    };
+    let sets = list(&answer, "/ResourceRecordSets").iter().filter(of_cluster);
+    let changes: Vec<Value> = sets.map(|set| json!({"Action": "DELETE", "ResourceRecordSet": set})).collect();
+    if !changes.is_empty() {
+        let with = json!({"HostedZoneId": zone, "ChangeBatch": {"Changes": changes}});
+        owner.call("route53", "change_resource_record_sets", with).await?;
+    }
+    let with = json!({"SecretId": format!("understudy/{FLEET}/{name}/tls"), "ForceDeleteWithoutRecovery": true});
+    match owner.ask("secretsmanager", "delete_secret", with).await? {
+        Err(refused) if refused.code != "ResourceNotFoundException" => {
+            return Err(cannot("delete the cluster's server certificate")(refused));
+        }
+        _ => {}
+    }
+    let with = json!({
+        "TableName": Fleet::table(), "KeyConditionExpression": "#cluster = :cluster",
+        "ExpressionAttributeNames": {"#cluster": "cluster"},
+        "ExpressionAttributeValues": {":cluster": {"S": name}},
+    });
+    let answer = owner.call("dynamodb", "query", with).await?;
+    for item in list(&answer, "/Items") {
+        let sort = text(item, "/item/S")?;
+        if !sort.starts_with("ledger#") {
+            let key = json!({"cluster": {"S": name}, "item": {"S": sort}});
+            owner.call("dynamodb", "delete_item", json!({"TableName": Fleet::table(), "Key": key})).await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,262 @@
+//! What a run measured, and whether that is what was promised.
+
+use crate::fault::Fault;
+use serde::Serialize;
+
+/// Before the fault, and after everything was over.
+pub type Pair<T> = [Option<T>; 2];
+
+/// One run. What could not be measured is `null`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Run {
+    /// What was done to the writer's host.
+    pub fault: Fault,
+    /// Longest time between two acknowledged rows of which the second came after the fault.
+    pub outage_ms: Option<u64>,
+    /// From the fault until the lease was taken.
+    pub detect_ms: Option<u64>,
+    /// From the lease until the new writer had accepted a write.
+    pub promote_ms: Option<u64>,
+    /// From then until the writer record had moved.
+    pub record_ms: Option<u64>,
+    /// Rows that were acknowledged to the client.
+    pub acked: u64,
+    /// Acknowledged rows that were not there afterwards.
+    pub lost: Option<u64>,
+    /// Members that acknowledged a write when all were asked at once, after the first row was accepted again.
+    pub writable_members: usize,
+    /// The writer's timeline.
+    pub timeline: Pair<u32>,
+    /// The writer's instance id, as the state item has it.
+    pub writer: Pair<String>,
+    /// The writer record's address.
+    pub record: Pair<String>,
+    /// The epoch record's number.
+    pub epoch: Pair<u64>,
+    /// The failover's own measure of the time without a writer, from its ledger item.
+    pub rto_ms: Option<u64>,
+    /// Bytes of log lost, from its ledger item.
+    pub rpo_bytes: Option<u64>,
+    /// Pages sent, as sent.
+    pub pages: Vec<String>,
+}
+
+/// All runs of one command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// The cluster's name.
+    pub cluster: String,
+    /// How it is built.
+    pub topology: String,
+    /// Whether a commit waits for a standby.
+    pub synchronous: bool,
+    /// The runs in order.
+    pub runs: Vec<Run>,
+    /// The median of the runs' outages; of an even number the mean of the two in the middle.
+    pub median_outage_ms: Option<u64>,
+    /// The longest outage.
+    pub max_outage_ms: Option<u64>,
+    /// Acknowledged rows lost in all runs; `null` when one run could not say.
+    pub lost: Option<u64>,
+}
+
+impl Report {
+    /// Sums the runs up.
+    pub fn new(cluster: String, topology: String, synchronous: bool, runs: Vec<Run>) -> Report {
+        let outages: Option<Vec<u64>> = runs.iter().map(|run| run.outage_ms).collect();
+        let outages = outages.unwrap_or_default();
+        Report {
+            cluster,
+            topology,
+            synchronous,
+            median_outage_ms: median(outages.clone()),
+            max_outage_ms: outages.into_iter().max(),
+            lost: runs.iter().map(|run| run.lost).sum(),
+            runs,
+        }
+    }
+
+    /// The runs in one line.
+    pub fn summary(&self) -> String {
+        let value =
+            |value: Option<u64>, unit: &str| value.map_or("not seen".to_owned(), |value| format!("{value}{unit}"));
+        format!(
+            "without a row {} in the median, {} at most; {} acknowledged rows lost",
+            value(self.median_outage_ms, " ms"),
+            value(self.max_outage_ms, " ms"),
+            value(self.lost, ""),
+        )
+    }
+
+    /// Everything that was promised and not kept, in sentences that begin with the run's number.
+    pub fn broken(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        for (run, number) in self.runs.iter().zip(1..) {
+            all.extend(run.broken(self.synchronous).into_iter().map(|what| format!("run {number}: {what}")));
+        }
+        all
+    }
+}
+
+fn median(mut values: Vec<u64>) -> Option<u64> {
+    values.sort_unstable();
+    let middle = values.len() / 2;
+    let upper = *values.get(middle)?;
+    if values.len() % 2 == 1 {
+        return Some(upper);
+    }
+    Some(u64::midpoint(values[middle - 1], upper))
+}
+
+impl Run {
+    /// Everything that was promised for this fault and not kept.
+    pub fn broken(&self, synchronous: bool) -> Vec<String> {
+        let mut broken = Vec::new();
+        let mut demand = |kept: bool, what: String| {
+            if !kept {
+                broken.push(what);
+            }
+        };
+        match self.lost {
+            None => demand(false, "the rows could not be read back".to_owned()),
+            Some(lost) => demand(
+                lost == 0 || !synchronous,
+                format!("{lost} acknowledged rows were lost by a cluster whose commits wait for a standby"),
+            ),
+        }
+        demand(self.outage_ms.is_some(), "no row was accepted after the fault".to_owned());
+        let writable = self.writable_members;
+        demand(writable == 1, format!("{writable} members acknowledged a write, expected 1"));
+        let steps = u64::from(self.fault.moves_the_writer());
+        demand(
+            rose_by(self.timeline.map(|timeline| timeline.map(u64::from)), steps),
+            format!("the timeline went from {}, expected {steps} more", went(&self.timeline)),
+        );
+        demand(rose_by(self.epoch, steps), format!("the epoch went from {}, expected {steps} more", went(&self.epoch)));
+        for (name, pair) in [("writer", &self.writer), ("writer record", &self.record)] {
+            let known = pair.iter().all(Option::is_some);
+            let moved = pair[0] != pair[1];
+            let expected = if steps == 1 { "another one" } else { "the same" };
+            demand(known && moved == (steps == 1), format!("the {name} went from {}, expected {expected}", went(pair)));
+        }
+        let pages = self.pages.len();
+        demand(u64::try_from(pages) == Ok(steps), format!("{pages} pages were sent, expected {steps}"));
+        broken
+    }
+}
+
+fn rose_by(pair: Pair<u64>, steps: u64) -> bool {
+    matches!(pair, [Some(before), Some(after)] if after == before + steps)
+}
+
+fn went<T: std::fmt::Display>(pair: &Pair<T>) -> String {
+    let [before, after] = pair.each_ref().map(|value| match value {
+        Some(value) => value.to_string(),
+        None => "(not seen)".to_owned(),
+    });
+    format!("{before} to {after}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::ValueEnum;
+
+    fn good(fault: Fault) -> Run {
+        let moves = fault.moves_the_writer();
+        let pair = |before: &str, after: &str| [before, if moves { after } else { before }].map(|x| Some(x.to_owned()));
+        Run {
+            fault,
+            outage_ms: Some(4_100),
+            detect_ms: moves.then_some(3_000),
+            promote_ms: moves.then_some(400),
+            record_ms: moves.then_some(50),
+            acked: 900,
+            lost: Some(0),
+            writable_members: 1,
+            timeline: [Some(1), Some(1 + u32::from(moves))],
+            writer: pair("i-0a1", "i-0b2"),
+            record: pair("127.0.11.10", "127.0.12.10"),
+            epoch: [Some(1), Some(1 + u64::from(moves))],
+            rto_ms: moves.then_some(3_900),
+            rpo_bytes: moves.then_some(0),
+            pages: if moves { vec!["P1 orders".to_owned()] } else { Vec::new() },
+        }
+    }
+
+    #[test]
+    fn a_kept_promise_is_not_called_broken() {
+        for &fault in Fault::value_variants() {
+            assert_eq!(good(fault).broken(true), Vec::<String>::new(), "{fault}");
+        }
+    }
+
+    #[test]
+    fn every_promise_can_be_broken() {
+        type Damage = fn(&mut Run);
+        let table: [(&str, Damage); 12] = [
+            ("2 acknowledged rows were lost by a cluster whose commits wait for a standby", |run| run.lost = Some(2)),
+            ("the rows could not be read back", |run| run.lost = None),
+            ("no row was accepted after the fault", |run| run.outage_ms = None),
+            ("2 members acknowledged a write, expected 1", |run| run.writable_members = 2),
+            ("0 members acknowledged a write, expected 1", |run| run.writable_members = 0),
+            ("the timeline went from 1 to 3, expected 1 more", |run| run.timeline[1] = Some(3)),
+            ("the timeline went from 1 to (not seen), expected 1 more", |run| run.timeline[1] = None),
+            ("the epoch went from 1 to 1, expected 1 more", |run| run.epoch[1] = Some(1)),
+            ("the writer went from i-0a1 to i-0a1, expected another one", |run| run.writer[1] = run.writer[0].clone()),
+            ("the writer record went from 127.0.11.10 to (not seen), expected another one", |run| run.record[1] = None),
+            ("0 pages were sent, expected 1", |run| run.pages.clear()),
+            ("2 pages were sent, expected 1", |run| run.pages.push("P1 orders".to_owned())),
+        ];
+        for (expected, damage) in table {
+            let mut run = good(Fault::KillHost);
+            damage(&mut run);
+            assert_eq!(run.broken(true), [expected]);
+        }
+    }
+
+    #[test]
+    fn a_restart_in_place_must_move_nothing() {
+        let mut run = good(Fault::KillPostmaster);
+        run.timeline[1] = Some(2);
+        run.pages.push("P1 orders".to_owned());
+        let expected =
+            ["the timeline went from 1 to 2, expected 0 more", "1 pages were sent, expected 0"].map(str::to_owned);
+        assert_eq!(run.broken(true), expected);
+    }
+
+    #[test]
+    fn an_asynchronous_cluster_may_lose_rows() {
+        let run = Run { lost: Some(3), ..good(Fault::Stop) };
+        assert_eq!(run.broken(false), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_report_is_the_documented_object() -> Result<(), serde_json::Error> {
+        let report = Report::new("orders".to_owned(), "ec2-streaming".to_owned(), true, vec![good(Fault::KillHost)]);
+        let expected = serde_json::json!({
+            "cluster": "orders", "topology": "ec2-streaming", "synchronous": true,
+            "runs": [{
+                "fault": "kill-host", "outage_ms": 4100, "detect_ms": 3000, "promote_ms": 400, "record_ms": 50,
+                "acked": 900, "lost": 0, "writable_members": 1, "timeline": [1, 2], "writer": ["i-0a1", "i-0b2"],
+                "record": ["127.0.11.10", "127.0.12.10"], "epoch": [1, 2], "rto_ms": 3900, "rpo_bytes": 0,
+                "pages": ["P1 orders"],
+            }],
+            "median_outage_ms": 4100, "max_outage_ms": 4100, "lost": 0,
+        });
+        assert_eq!(serde_json::to_value(report)?, expected);
+        Ok(())
+    }
+
+    #[test]
+    fn medians() {
+        let of = |outages: &[Option<u64>]| {
+            let runs = outages.iter().map(|&outage_ms| Run { outage_ms, ..good(Fault::Stop) }).collect();
+            let report = Report::new("orders".to_owned(), String::new(), true, runs);
+            (report.median_outage_ms, report.max_outage_ms)
+        };
+        assert_eq!(of(&[Some(5), Some(1), Some(3)]), (Some(3), Some(5)));
+        assert_eq!(of(&[Some(5), Some(1)]), (Some(3), Some(5)));
+        assert_eq!(of(&[Some(5), None]), (None, None), "an outage without an end has no length");
+    }
+}
