@@ -61,7 +61,12 @@ pub async fn handle<O: Outside>(outside: &O, event: &Value) -> Result<Reply, Fai
         Meaning::Spec { cluster } => deploy(outside, event.clone(), cluster.as_deref()).await.map(Reply::One),
         Meaning::Stack { cluster, .. } => finish(outside, &cluster).await.map(Reply::One),
         Meaning::Schedule => finish_all(outside).await,
-        other => Ok(Reply::One(Answer { cluster: None, outcome: Outcome::Ignored, message: other.to_string(), problems: Vec::new() })),
+        other => Ok(Reply::One(Answer {
+            cluster: None,
+            outcome: Outcome::Ignored,
+            message: other.to_string(),
+            problems: Vec::new(),
+        })),
     }
 }
 
@@ -93,7 +98,8 @@ async fn finish<O: Outside>(outside: &O, cluster: &str) -> Result<Answer, Failur
 async fn finish_all<O: Outside>(outside: &O) -> Result<Reply, Failure> {
     let prefix = prefix(&outside.settings().fleet);
     let planned = outside.planned_stacks().await?;
-    let mut names: BTreeSet<String> = planned.iter().filter_map(|stack| stack.strip_prefix(&prefix)).map(str::to_owned).collect();
+    let mut names: BTreeSet<String> =
+        planned.iter().filter_map(|stack| stack.strip_prefix(&prefix)).map(str::to_owned).collect();
     names.extend(outside.cards().await?.into_iter().map(|card| card.cluster));
     let mut clusters = Vec::new();
     let mut failed = Vec::new();
@@ -113,7 +119,9 @@ async fn finish_all<O: Outside>(outside: &O) -> Result<Reply, Failure> {
 async fn publish<O: Outside>(outside: &O, cluster: &str) -> Result<Answer, Failure> {
     match outside.card(cluster).await? {
         Some(card) => publication::publish(outside, &card).await,
-        None => Ok(Answer::new(cluster, Outcome::Waiting, format!("cluster {cluster} has no card; was its stack deleted?"))),
+        None => {
+            Ok(Answer::new(cluster, Outcome::Waiting, format!("cluster {cluster} has no card; was its stack deleted?")))
+        }
     }
 }
 

@@ -179,7 +179,12 @@ pub trait Outside {
     /// The records of a cluster.
     async fn records(&self, records: &Records) -> Result<RecordsSeen, Failure>;
     /// Moves the writer record and its epoch, or creates both.
-    async fn move_writer(&self, records: &Records, from: Option<(IpAddr, u64)>, to: (IpAddr, u64)) -> Result<(), Failure>;
+    async fn move_writer(
+        &self,
+        records: &Records,
+        from: Option<(IpAddr, u64)>,
+        to: (IpAddr, u64),
+    ) -> Result<(), Failure>;
     /// Lets the reader record name exactly these.
     async fn set_readers(&self, records: &Records, addresses: &[IpAddr]) -> Result<(), Failure>;
 

@@ -17,7 +17,12 @@ pub(crate) async fn publish<O: Outside>(outside: &O, card: &Card) -> Result<Answ
             let records = outside.records(&card.records).await?;
             let writer = card.members.iter().find(|member| records.writer.contains(&member.address));
             let at = writer.map(|member| format!("{} at {}", member.name, member.address)).unwrap_or_default();
-            let sentence = format!("{} names {at}, {} names {} standbys", card.records.writer, card.records.reader, records.reader.len());
+            let sentence = format!(
+                "{} names {at}, {} names {} standbys",
+                card.records.writer,
+                card.records.reader,
+                records.reader.len()
+            );
             Answer::new(cluster, Outcome::Ready, sentence)
         }
         End::Wait(reason) => Answer::new(cluster, Outcome::Waiting, reason.to_string()),

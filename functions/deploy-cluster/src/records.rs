@@ -141,7 +141,12 @@ fn settled(records: &RecordsSeen, writer: &CardMember) -> Decision<Step, Reason>
 /// The addresses of the standbys that stream from the writer, if the cluster
 /// serves: one member writes, it is the one on record, and as many standbys
 /// stream as a commit needs.
-fn serving(card: &Card, state: &State, writer: &CardMember, answers: &[Sql]) -> Result<Vec<IpAddr>, Decision<Step, Reason>> {
+fn serving(
+    card: &Card,
+    state: &State,
+    writer: &CardMember,
+    answers: &[Sql],
+) -> Result<Vec<IpAddr>, Decision<Step, Reason>> {
     let asked: Vec<(&CardMember, &Sql)> = card.members.iter().zip(answers).collect();
     let writing: Vec<&CardMember> =
         asked.iter().filter(|(_, sql)| matches!(sql, Sql::Writer(_))).map(|(member, _)| *member).collect();
@@ -178,7 +183,9 @@ fn replaceable(records: &RecordsSeen, epoch: u64) -> Result<Option<(IpAddr, u64)
     match (records.writer.as_slice(), records.epoch) {
         ([], None) => Ok(None),
         ([address], Some(old)) if old < epoch => Ok(Some((*address, old))),
-        ([address], Some(old)) => Err(format!("the writer record names {address} with epoch {old}, and the state has epoch {epoch} only")),
+        ([address], Some(old)) => {
+            Err(format!("the writer record names {address} with epoch {old}, and the state has epoch {epoch} only"))
+        }
         ([], Some(old)) => Err(format!("epoch {old} has a TXT record, and there is no writer record beside it")),
         ([address], None) => Err(format!("the writer record names {address} without an epoch beside it")),
         (several, _) => Err(format!("the writer record names {} addresses", several.len())),

@@ -93,7 +93,10 @@ pub fn decide(seen: &Observed) -> Decision<Step, Reason> {
     let Some(stack) = &seen.stack else { return begin(seen, false) };
     match stack.status.as_str() {
         "REVIEW_IN_PROGRESS" => begin(seen, true),
-        "CREATE_COMPLETE" | "UPDATE_COMPLETE" | "UPDATE_ROLLBACK_COMPLETE" | "IMPORT_COMPLETE"
+        "CREATE_COMPLETE"
+        | "UPDATE_COMPLETE"
+        | "UPDATE_ROLLBACK_COMPLETE"
+        | "IMPORT_COMPLETE"
         | "IMPORT_ROLLBACK_COMPLETE" => update(seen, stack),
         status if status.ends_with("_IN_PROGRESS") => Decision::Wait(Reason::Busy(stack.clone())),
         _ => Decision::Refuse(Reason::Stuck(seen.name.clone(), stack.clone())),
@@ -174,7 +177,9 @@ fn harm(change: &Change, protected: &[&str]) -> Option<String> {
     let because = if targets.is_empty() { String::new() } else { format!(" because of {}", targets.join(", ")) };
     match (action.as_str(), replacement.as_deref()) {
         ("Add", _) => None,
-        ("Modify", Some("False")) if kind != "AWS::EC2::Instance" || targets.iter().all(|target| target == "Tags") => None,
+        ("Modify", Some("False")) if kind != "AWS::EC2::Instance" || targets.iter().all(|target| target == "Tags") => {
+            None
+        }
         ("Modify", Some("False")) => Some(format!("stop {of}{because}")),
         ("Modify", Some("Conditional")) => Some(format!("stop or replace {of}{because}")),
         ("Modify", _) => Some(format!("replace {of}{because}")),
@@ -212,7 +217,9 @@ impl fmt::Display for Reason {
             Reason::NoSpec(name) => write!(f, "stack {name} is empty and has no change set: deploy the spec again"),
             Reason::Comparing(name) => write!(f, "CloudFormation is preparing change set {name}"),
             Reason::Busy(stack) => write!(f, "CloudFormation is at work, {}{}", stack.status, because(stack)),
-            Reason::WriterChanges(from) => write!(f, "a change of writer away from {from} is under way; it must end first"),
+            Reason::WriterChanges(from) => {
+                write!(f, "a change of writer away from {from} is under way; it must end first")
+            }
             Reason::Stuck(name, stack) => {
                 write!(f, "stack {name} is in {}{}; {}", stack.status, because(stack), way_out(name, &stack.status))
             }
@@ -232,9 +239,9 @@ fn way_out(name: &str, status: &str) -> String {
         "ROLLBACK_COMPLETE" | "ROLLBACK_FAILED" | "CREATE_FAILED" | "DELETE_FAILED" => format!(
             "see its events, then delete it (data volumes leave a snapshot): aws cloudformation delete-stack --stack-name {name}"
         ),
-        "UPDATE_ROLLBACK_FAILED" => format!(
-            "see its events, then: aws cloudformation continue-update-rollback --stack-name {name}"
-        ),
+        "UPDATE_ROLLBACK_FAILED" => {
+            format!("see its events, then: aws cloudformation continue-update-rollback --stack-name {name}")
+        }
         _ => format!("see: aws cloudformation describe-stack-events --stack-name {name}"),
     }
 }

@@ -1,9 +1,9 @@
 //! The certificate of a cluster: made once, before its members are.
 
-use reconcile::Failure;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
 };
+use reconcile::Failure;
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime};
 

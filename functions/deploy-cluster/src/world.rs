@@ -74,7 +74,7 @@ impl Aws {
             route53: Route53::new(config),
             secrets: Secrets::new(config),
             ssm: Ssm::new(config),
-            states: StateTable::new(config, state_table),
+            states: StateTable::new(config, &state_table),
         })
     }
 
@@ -107,7 +107,11 @@ impl Outside for Aws {
         // The error's own text may quote the key.
         let secret: TlsSecret = serde_json::from_str(&text).map_err(|error| Failure::Broken {
             call: "secretsmanager:GetSecretValue",
-            what: format!("secret {name} is not as Understudy writes it: see line {}, column {}", error.line(), error.column()),
+            what: format!(
+                "secret {name} is not as Understudy writes it: see line {}, column {}",
+                error.line(),
+                error.column()
+            ),
         })?;
         let tls = Tls { secret_arn, certificate_authority: secret.certificate_authority };
         Ok(Some(TlsSeen { tls, names: secret.names }))
@@ -198,7 +202,12 @@ impl Outside for Aws {
         self.route53.read(records).await
     }
 
-    async fn move_writer(&self, records: &Records, from: Option<(IpAddr, u64)>, to: (IpAddr, u64)) -> Result<(), Failure> {
+    async fn move_writer(
+        &self,
+        records: &Records,
+        from: Option<(IpAddr, u64)>,
+        to: (IpAddr, u64),
+    ) -> Result<(), Failure> {
         self.route53.move_writer(records, from, to).await
     }
 

@@ -62,7 +62,7 @@ impl Clients {
             secrets: Secrets::new(config),
             sns: Sns::new(config),
             ssm: Ssm::new(config),
-            states: StateTable::new(config, environment::required("STATE_TABLE")?),
+            states: StateTable::new(config, &environment::required("STATE_TABLE")?),
         })
     }
 

@@ -273,7 +273,12 @@ fn read(stack: &aws_sdk_cloudformation::types::Stack) -> Stack {
         status: stack.stack_status().map(|status| status.as_str().to_owned()).unwrap_or_default(),
         reason: stack.stack_status_reason().filter(|reason| !reason.is_empty()).map(str::to_owned),
         changed_at: changed_at.map(ToString::to_string).unwrap_or_default(),
-        parameters: stack.parameters().iter().filter_map(|parameter| parameter.parameter_key()).map(str::to_owned).collect(),
+        parameters: stack
+            .parameters()
+            .iter()
+            .filter_map(|parameter| parameter.parameter_key())
+            .map(str::to_owned)
+            .collect(),
     }
 }
 
@@ -293,7 +298,8 @@ enum Phase {
 /// How far a change set is, from the two words that CloudFormation has for it.
 fn phase(status: Option<&ChangeSetStatus>, execution: Option<&ExecutionStatus>, reason: &str) -> Phase {
     // CloudFormation says in prose only that a change set has no changes.
-    let is_empty = ["didn't contain changes", "No updates are to be performed"].iter().any(|sign| reason.contains(sign));
+    let is_empty =
+        ["didn't contain changes", "No updates are to be performed"].iter().any(|sign| reason.contains(sign));
     Phase::Other(match (status, execution) {
         (Some(ChangeSetStatus::CreatePending | ChangeSetStatus::CreateInProgress), _) => ChangeSet::Pending,
         (Some(ChangeSetStatus::Failed), _) if is_empty => ChangeSet::Empty,

@@ -66,7 +66,8 @@ impl Network {
         let request = self.ec2.describe_vpcs().vpc_ids(vpc_id);
         let output = request.send().await.map_err(|error| classify(VPCS, subject, error))?;
         let vpc = output.vpcs().iter().find(|vpc| vpc.vpc_id() == Some(vpc_id));
-        let vpc = vpc.ok_or_else(|| Failure::Broken { call: VPCS, what: format!("{what} does not exist; {}", subject.check) })?;
+        let vpc = vpc
+            .ok_or_else(|| Failure::Broken { call: VPCS, what: format!("{what} does not exist; {}", subject.check) })?;
         let associated = vpc.cidr_block_association_set().iter().filter_map(|block| block.cidr_block());
         let mut cidrs: Vec<String> = vpc.cidr_block().into_iter().chain(associated).map(str::to_owned).collect();
         cidrs.sort_unstable();
@@ -84,8 +85,11 @@ impl Network {
         let subject = Subject { what: &what, check: "does this Region have it? Else give the spec an image" };
         let request = self.ssm.get_parameter().name(parameter);
         let output = request.send().await.map_err(|error| classify(PARAMETER, subject, error))?;
-        let image = output.parameter().and_then(|parameter| parameter.value()).filter(|value| value.starts_with("ami-"));
-        image.map(str::to_owned).ok_or_else(|| Failure::Broken { call: PARAMETER, what: format!("{what} names no image") })
+        let image =
+            output.parameter().and_then(|parameter| parameter.value()).filter(|value| value.starts_with("ami-"));
+        image
+            .map(str::to_owned)
+            .ok_or_else(|| Failure::Broken { call: PARAMETER, what: format!("{what} names no image") })
     }
 }
 

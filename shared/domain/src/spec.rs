@@ -186,7 +186,10 @@ pub struct Zone {
     #[schemars(regex(pattern = "^Z[A-Z0-9]{1,31}$"), example = &"Z0", extend("x-allowed" = "a hosted zone id, such as Z0123456789ABC"))]
     pub id: String,
     /// Domain name, without a final dot.
-    #[schemars(regex(pattern = "^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"), length(max = 200))]
+    #[schemars(
+        regex(pattern = "^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"),
+        length(max = 200)
+    )]
     #[schemars(example = &"db.internal", extend("x-allowed" = "a domain name in lower case, without a final dot"))]
     pub name: String,
 }

@@ -140,10 +140,22 @@ fn outputs(template: &mut Template, site: &Site<'_>, members: &[members::Member]
     output("ReaderRecord", "Name of the standbys, for reads", records.reader.into());
     output("Port", "Port of every member", site.spec.postgresql.port.to_string().into());
     output("Database", "The application's database", site.spec.postgresql.database.as_str().into());
-    output("ApplicationSecret", "ARN of the secret with the application's role and password", secrets.application.arn());
-    output("Card", "SSM parameter that describes the cluster", Card::parameter(&site.fleet.name, &site.spec.name).into());
+    output(
+        "ApplicationSecret",
+        "ARN of the secret with the application's role and password",
+        secrets.application.arn(),
+    );
+    output(
+        "Card",
+        "SSM parameter that describes the cluster",
+        Card::parameter(&site.fleet.name, &site.spec.name).into(),
+    );
     for (number, member) in (1..).zip(members) {
         output(&format!("Member{number}Instance"), &format!("Instance of {}", member.name), member.instance.id());
-        output(&format!("Member{number}Address"), &format!("Private address of {}", member.name), member.interface.address());
+        output(
+            &format!("Member{number}Address"),
+            &format!("Private address of {}", member.name),
+            member.interface.address(),
+        );
     }
 }

@@ -148,7 +148,10 @@ mod tests {
             (Value::reference("A"), json!({ "Ref": "A" })),
             (Value::attribute("A", "Arn"), json!({ "Fn::GetAtt": ["A", "Arn"] })),
             (Value::in_mapping("M", "k", "Text"), json!({ "Fn::FindInMap": ["M", "k", "Text"] })),
-            (Value::join(["a".into(), "b".into(), Value::region()]), json!({ "Fn::Join": ["", ["ab", { "Ref": "AWS::Region" }]] })),
+            (
+                Value::join(["a".into(), "b".into(), Value::region()]),
+                json!({ "Fn::Join": ["", ["ab", { "Ref": "AWS::Region" }]] }),
+            ),
             (Value::join(["a".into(), "b".into()]), json!("ab")),
             (Value::join([]), json!("")),
             (Value::from("a").base64(), json!({ "Fn::Base64": "a" })),

@@ -1,4 +1,5 @@
 //! The template of a cluster, with every reference filled in as CloudFormation would.
+#![allow(clippy::unwrap_used, reason = "a test may stop")]
 
 use domain::{
     card::{Card, CardMember, Records, Topology},
@@ -91,7 +92,10 @@ fn physical_id(template: &Value, name: &str) -> String {
         "AWS::EC2::NetworkInterface" => format!("eni-0123456789abcdef{number}"),
         "AWS::EC2::SecurityGroup" => "sg-members".into(),
         "AWS::SecretsManager::Secret" => {
-            format!("arn:aws:secretsmanager:eu-west-1:111122223333:secret:{}-AbCdEf", resource["Properties"]["Name"].as_str().unwrap())
+            format!(
+                "arn:aws:secretsmanager:eu-west-1:111122223333:secret:{}-AbCdEf",
+                resource["Properties"]["Name"].as_str().unwrap()
+            )
         }
         _ => name.to_owned(),
     }
@@ -134,7 +138,8 @@ fn the_card_is_the_one_that_the_rest_reads() {
             reader: "orders-ro.db.internal".into(),
             ttl_s: 1,
         },
-        operator_secret: "arn:aws:secretsmanager:eu-west-1:111122223333:secret:understudy/prod/orders/operator-AbCdEf".into(),
+        operator_secret: "arn:aws:secretsmanager:eu-west-1:111122223333:secret:understudy/prod/orders/operator-AbCdEf"
+            .into(),
         certificate_authority: tls().certificate_authority,
         // Two subnets for three members: the third goes where the first is.
         members: vec![member(1, "eu-west-1a", false), member(2, "eu-west-1b", false), member(3, "eu-west-1a", true)],
@@ -149,7 +154,11 @@ fn the_largest_cluster_keeps_within_the_limits_of_aws() {
     let size = rendered.body().unwrap().len();
     assert!(size <= BODY_LIMIT, "template of {size} bytes");
     let longest = rendered.longest_user_data();
-    assert!(longest <= USER_DATA_LIMIT, "user data of {longest} bytes: shorten infra/nodes by {}", longest - USER_DATA_LIMIT);
+    assert!(
+        longest <= USER_DATA_LIMIT,
+        "user data of {longest} bytes: shorten infra/nodes by {}",
+        longest - USER_DATA_LIMIT
+    );
 
     let template = render(&largest());
     let size = card_text(&template).len();
@@ -304,7 +313,9 @@ fn a_member_may_touch_its_own_state_secrets_and_stack_only() {
             (statement["Action"].clone(), resources, statement["Condition"].clone())
         })
         .collect();
-    let secret = |name: &str| format!("arn:aws:secretsmanager:eu-west-1:111122223333:secret:understudy/prod/orders/{name}-AbCdEf");
+    let secret = |name: &str| {
+        format!("arn:aws:secretsmanager:eu-west-1:111122223333:secret:understudy/prod/orders/{name}-AbCdEf")
+    };
     let expected = vec![
         (
             json!(["dynamodb:GetItem", "dynamodb:UpdateItem"]),
@@ -342,8 +353,12 @@ fn a_member_may_touch_its_own_state_secrets_and_stack_only() {
 #[test]
 fn the_stack_holds_nothing_that_a_failover_changes() {
     let template = render(&Spec::new("orders"));
-    let kinds: BTreeSet<&str> =
-        template["Resources"].as_object().unwrap().values().map(|resource| resource["Type"].as_str().unwrap()).collect();
+    let kinds: BTreeSet<&str> = template["Resources"]
+        .as_object()
+        .unwrap()
+        .values()
+        .map(|resource| resource["Type"].as_str().unwrap())
+        .collect();
     let expected = [
         "AWS::CloudWatch::Alarm",
         "AWS::EC2::Instance",

@@ -141,7 +141,8 @@ mod tests {
         assert_eq!(of(json), Some((1_500_000, "promoted i-0b2".to_owned())));
         assert_eq!(of(r#"{"level":"INFO","message":"promoted i-0b2"}"#), Some((7, "promoted i-0b2".to_owned())));
         assert_eq!(of("plain words"), Some((7, "plain words".to_owned())));
-        let text = "\u{1b}[32m INFO\u{1b}[0m \u{1b}[1mLambda runtime invoke\u{1b}[0m{requestId=\"a-b\"}: orders: {steady}";
+        let text =
+            "\u{1b}[32m INFO\u{1b}[0m \u{1b}[1mLambda runtime invoke\u{1b}[0m{requestId=\"a-b\"}: orders: {steady}";
         assert_eq!(of(text), Some((7, "orders: {steady}".to_owned())));
         assert_eq!(of(r#"{"_aws":{"Timestamp":1},"ProbeFailures":3}"#), None);
         assert_eq!(of("  "), None);

@@ -137,12 +137,14 @@ async fn with_lock(place: &Place, command: &Command, json: bool) -> Result<End, 
     }
 }
 
-/// Leaves behind what the command is meant to leave: the lab after `lab up`, the logs after a failure, else nothing.
+/// Leaves behind what the command is meant to leave: a lab that `lab up` started, the logs after a failure, else
+/// nothing. Who interrupts a command wants everything gone.
 async fn end(place: &Place, command: &Command, outcome: Result<End, Error>) -> Result<End, Error> {
     match &outcome {
-        Ok(_) if matches!(command, Command::Up) || lab::stays(place) => {}
-        Ok(End::Well) => clean::remove(place).await?,
+        Ok(End::Well) if matches!(command, Command::Up) => {}
         Err(Error::Interrupted) => clean::remove(place).await?,
+        _ if lab::stays(place) => {}
+        Ok(End::Well) => clean::remove(place).await?,
         Ok(End::Broken) | Err(_) => {
             clean::stop(place).await?;
             if place.dir.exists() {

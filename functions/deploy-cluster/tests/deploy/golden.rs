@@ -9,7 +9,8 @@ use std::{fs, path::PathBuf};
 fn the_example_specs_render_to_the_golden_templates() {
     let root = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
     let overwrite = std::env::var("EXPECTORATE").is_ok_and(|value| value == "overwrite");
-    let mut names: Vec<_> = fs::read_dir(root.join("infra/clusters")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let mut names: Vec<_> =
+        fs::read_dir(root.join("infra/clusters")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
     assert!(!names.is_empty());
     for name in names {

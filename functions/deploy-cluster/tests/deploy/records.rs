@@ -72,12 +72,7 @@ async fn nothing_is_created_before_the_cluster_serves() {
             Waiting,
             "orders_1 (i-1) should write, and it is silent: no answer in 2 s",
         ),
-        (
-            "another writes",
-            |a| a.members.swap(0, 1),
-            Waiting,
-            "orders_1 (i-1) should write, and it is in recovery",
-        ),
+        ("another writes", |a| a.members.swap(0, 1), Waiting, "orders_1 (i-1) should write, and it is in recovery"),
         (
             "two write",
             |a| a.members[1] = a.members[0].clone(),
@@ -150,7 +145,11 @@ async fn a_reader_record_is_created_beside_a_writer_record() {
 async fn records_that_understudy_did_not_write_are_left_alone() {
     let table = [
         ("without an epoch", records(&[99], None, &[]), "the writer record names 10.0.0.99 without an epoch beside it"),
-        ("an epoch alone", records(&[], Some(1), &[]), "epoch 1 has a TXT record, and there is no writer record beside it"),
+        (
+            "an epoch alone",
+            records(&[], Some(1), &[]),
+            "epoch 1 has a TXT record, and there is no writer record beside it",
+        ),
         ("two addresses", records(&[98, 99], Some(1), &[]), "the writer record names 2 addresses"),
         (
             "of a later epoch",

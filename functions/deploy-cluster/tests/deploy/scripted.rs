@@ -219,7 +219,11 @@ impl Scripted {
     }
 
     /// One call: counted, written down if it changes something, and failing when its time has come.
-    fn call<T>(&self, what: Option<String>, effect: impl FnOnce(&mut Account) -> Result<T, Failure>) -> Result<T, Failure> {
+    fn call<T>(
+        &self,
+        what: Option<String>,
+        effect: impl FnOnce(&mut Account) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         let mut account = self.now();
         let cut = || failed::<&str>("any")("the function was cut short");
         if account.calls_left == 0 {
@@ -239,7 +243,13 @@ pub fn added(kind: &str) -> Change {
 
 pub fn modified(kind: &str, replacement: &str, target: &str) -> Change {
     let replacement = Some(replacement.to_owned());
-    Change { action: "Modify".into(), logical_id: "Member1".into(), kind: kind.into(), replacement, targets: vec![target.into()] }
+    Change {
+        action: "Modify".into(),
+        logical_id: "Member1".into(),
+        kind: kind.into(),
+        replacement,
+        targets: vec![target.into()],
+    }
 }
 
 impl Outside for Scripted {

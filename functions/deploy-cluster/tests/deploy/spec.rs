@@ -16,7 +16,8 @@ fn two_lines_are_a_spec() {
 
 #[test]
 fn a_spec_may_name_its_schema() {
-    let spec = read(r#"{ "$schema": "./cluster.schema.json", "name": "orders", "topology": "ec2-streaming" }"#).unwrap();
+    let spec =
+        read(r#"{ "$schema": "./cluster.schema.json", "name": "orders", "topology": "ec2-streaming" }"#).unwrap();
     assert_eq!(spec.name, "orders");
 }
 
@@ -72,7 +73,8 @@ fn all_problems_are_told_at_once() {
         r#"/synchronous/required: found -1, allowed is a whole number from 0 to 4"#,
         r#"/topology: found nothing, allowed is "ec2-streaming""#,
     ];
-    let (unknown, known): (Vec<String>, Vec<String>) = seen.into_iter().partition(|problem| problem.starts_with("/toplogy"));
+    let (unknown, known): (Vec<String>, Vec<String>) =
+        seen.into_iter().partition(|problem| problem.starts_with("/toplogy"));
     assert_eq!(known, expected);
     let [unknown] = unknown.as_slice() else { panic!("{unknown:?}") };
     assert!(unknown.starts_with("/toplogy: found an unknown field, allowed is one of the fields "), "{unknown}");
@@ -83,10 +85,14 @@ fn all_problems_are_told_at_once() {
 #[test]
 fn a_field_that_is_unreadable_is_no_reason_to_blame_another() {
     let required = "/synchronous/required";
-    let with = |count: Value| json!({
-        "name": "orders", "topology": "ec2-streaming", "members": { "count": count }, "synchronous": { "required": 3 },
-    });
-    let paths = |spec: Value| -> Vec<String> { read_value(spec).unwrap_err().into_iter().map(|problem| problem.path).collect() };
+    let with = |count: Value| {
+        json!({
+            "name": "orders", "topology": "ec2-streaming", "members": { "count": count }, "synchronous": { "required": 3 },
+        })
+    };
+    let paths = |spec: Value| -> Vec<String> {
+        read_value(spec).unwrap_err().into_iter().map(|problem| problem.path).collect()
+    };
     assert_eq!(paths(with(json!(3))), [required]);
     assert_eq!(paths(with(json!("many"))), ["/members/count"]);
     assert!(read_value(with(json!(4))).is_ok());
@@ -108,7 +114,7 @@ fn nonsense_anywhere_is_told_with_its_path() {
                 let told = problems.iter().any(|problem| problem.path.starts_with(path.as_str()));
                 assert!(told, "{path} = {nonsense}: {problems:?}");
             } else {
-                assert!(*path == "/tags" && nonsense == json!({}) , "{path} = {nonsense} was taken for a spec");
+                assert!(*path == "/tags" && nonsense == json!({}), "{path} = {nonsense} was taken for a spec");
             }
         }
     }

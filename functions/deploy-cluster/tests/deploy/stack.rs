@@ -28,7 +28,10 @@ async fn a_spec_becomes_a_stack_and_then_records() {
     world.complete_stack();
     let answer = world.ask(&stack_event("CREATE_COMPLETE")).await;
     assert_eq!(answer.outcome, Ready, "{}", answer.message);
-    assert_eq!(answer.message, "orders-rw.db.internal names orders_1 at 10.0.0.1, orders-ro.db.internal names 2 standbys");
+    assert_eq!(
+        answer.message,
+        "orders-rw.db.internal names orders_1 at 10.0.0.1, orders-ro.db.internal names 2 standbys"
+    );
     assert_eq!(world.done(), ["writer record None -> (10.0.0.1, 1)", "reader record -> [10.0.0.2, 10.0.0.3]"]);
 }
 
@@ -93,10 +96,16 @@ async fn an_update_that_would_harm_a_member_is_refused_and_forgotten() {
     let removed = |kind| deploy_cluster::outside::Change { action: "Remove".into(), ..added(kind) };
     let table = [
         (modified(instance, "True", "ImageId"), "replace Member1 (AWS::EC2::Instance) because of ImageId"),
-        (modified(instance, "Conditional", "UserData"), "stop or replace Member1 (AWS::EC2::Instance) because of UserData"),
+        (
+            modified(instance, "Conditional", "UserData"),
+            "stop or replace Member1 (AWS::EC2::Instance) because of UserData",
+        ),
         (modified(instance, "False", "InstanceType"), "stop Member1 (AWS::EC2::Instance) because of InstanceType"),
         (removed(instance), "delete Member1 (AWS::EC2::Instance)"),
-        (modified(volume, "True", "AvailabilityZone"), "replace Member1 (AWS::EC2::Volume) because of AvailabilityZone"),
+        (
+            modified(volume, "True", "AvailabilityZone"),
+            "replace Member1 (AWS::EC2::Volume) because of AvailabilityZone",
+        ),
         (removed(volume), "delete Member1 (AWS::EC2::Volume)"),
         (modified(interface, "True", "SubnetId"), "replace Member1 (AWS::EC2::NetworkInterface) because of SubnetId"),
         (removed(interface), "delete Member1 (AWS::EC2::NetworkInterface)"),

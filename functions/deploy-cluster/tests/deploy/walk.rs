@@ -12,9 +12,11 @@ async fn go_on(world: &Scripted, event: &Value) {
         if world.ask(event).await.outcome == Ready {
             return;
         }
-        let busy = world.now().stack.as_ref().is_some_and(|stack| {
-            stack.status.ends_with("_IN_PROGRESS") && stack.status != "REVIEW_IN_PROGRESS"
-        });
+        let busy = world
+            .now()
+            .stack
+            .as_ref()
+            .is_some_and(|stack| stack.status.ends_with("_IN_PROGRESS") && stack.status != "REVIEW_IN_PROGRESS");
         if busy {
             world.complete_stack();
         }

@@ -65,7 +65,8 @@ async fn a_stack_is_read_with_what_tells_one_version_of_it_from_the_next() {
 async fn a_stack_that_is_gone_is_none() {
     let deleted = "<member><StackName>understudy-lab-orders</StackName><StackStatus>DELETE_COMPLETE</StackStatus>\
         <CreationTime>2026-11-21T01:00:00Z</CreationTime></member>";
-    let answers = [error("ValidationError", "Stack with id understudy-lab-orders does not exist"), stacks(deleted), stacks("")];
+    let answers =
+        [error("ValidationError", "Stack with id understudy-lab-orders does not exist"), stacks(deleted), stacks("")];
     for reply in answers {
         let (config, _replay) = script([reply]);
         assert_eq!(CloudFormation::new(&config).stack(STACK).await.unwrap(), None);
@@ -96,7 +97,8 @@ async fn only_stacks_of_the_fleet_that_are_planned_are_listed() {
 
 #[tokio::test]
 async fn every_state_of_a_change_set_has_its_meaning() {
-    let none = "The submitted information didn&apos;t contain changes. Submit different information to create a change set.";
+    let none =
+        "The submitted information didn&apos;t contain changes. Submit different information to create a change set.";
     let table = [
         ("CREATE_PENDING", "UNAVAILABLE", "", ChangeSet::Pending),
         ("CREATE_IN_PROGRESS", "UNAVAILABLE", "", ChangeSet::Pending),
@@ -123,7 +125,8 @@ async fn every_state_of_a_change_set_has_its_meaning() {
 /// The change that harms may be on the last page.
 #[tokio::test]
 async fn all_pages_of_changes_are_read() {
-    let first = changed("Member1", &[("Properties", "UserData"), ("Properties", "ImageId"), ("Properties", "UserData")]);
+    let first =
+        changed("Member1", &[("Properties", "UserData"), ("Properties", "ImageId"), ("Properties", "UserData")]);
     let second = changed("Member2", &[("Tags", "")]);
     let pages = [
         change_set("CREATE_COMPLETE", "AVAILABLE", "", &first, "t"),
@@ -138,7 +141,10 @@ async fn all_pages_of_changes_are_read() {
         replacement: Some("Conditional".into()),
         targets: targets.iter().map(|&target| target.to_owned()).collect(),
     };
-    assert_eq!(seen, Some(ChangeSet::Ready(vec![change("Member1", &["ImageId", "UserData"]), change("Member2", &["Tags"])])));
+    assert_eq!(
+        seen,
+        Some(ChangeSet::Ready(vec![change("Member1", &["ImageId", "UserData"]), change("Member2", &["Tags"])]))
+    );
     assert!(replay.asked()[1].form().contains(&("NextToken".into(), "t".into())));
 }
 
@@ -167,7 +173,15 @@ async fn open_change_sets_are_those_that_may_still_be_executed() {
 }
 
 fn new(parameters: &'static [(&'static str, Option<&'static str>)]) -> NewChangeSet<'static> {
-    NewChangeSet { stack: STACK, name: "understudy-1", new_stack: true, body: "{}", parameters, tags: &[], role_arn: "arn:role" }
+    NewChangeSet {
+        stack: STACK,
+        name: "understudy-1",
+        new_stack: true,
+        body: "{}",
+        parameters,
+        tags: &[],
+        role_arn: "arn:role",
+    }
 }
 
 #[tokio::test]
@@ -220,7 +234,9 @@ async fn doing_again_what_is_done_is_a_success_and_coming_late_a_lost_race() {
 #[tokio::test]
 async fn a_template_that_is_not_json_is_not_ours() {
     let body = |text: &str| {
-        format!("<GetTemplateResponse><GetTemplateResult><TemplateBody>{text}</TemplateBody></GetTemplateResult></GetTemplateResponse>")
+        format!(
+            "<GetTemplateResponse><GetTemplateResult><TemplateBody>{text}</TemplateBody></GetTemplateResult></GetTemplateResponse>"
+        )
     };
     let (config, replay) = answer(200, body("{&quot;a&quot;: 1}"));
     assert_eq!(CloudFormation::new(&config).template(STACK).await.unwrap(), serde_json::json!({ "a": 1 }));

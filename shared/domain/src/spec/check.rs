@@ -60,7 +60,10 @@ fn members(spec: &Spec) -> Vec<Finding> {
         found.push(Finding::new(
             &["/members/never_promote", "/members/count"],
             format!("{} of {count} members", seen.len()),
-            format!("at most {} members: of a writer and its successor, both must be promotable", count.saturating_sub(2)),
+            format!(
+                "at most {} members: of a writer and its successor, both must be promotable",
+                count.saturating_sub(2)
+            ),
         ));
     }
     found
@@ -196,7 +199,11 @@ mod tests {
             ("time-out is the interval", spec(|s| s.policy.probe_timeout_ms = 1_000), none),
             ("time-out above it", spec(|s| s.policy.probe_timeout_ms = 1_001), &["/policy/probe_timeout_ms"]),
             ("a tag", spec(|s| drop(s.tags.insert("team/a".into(), "x".into()))), none),
-            ("a tag of ours", spec(|s| drop(s.tags.insert("understudy:x".into(), "x".into()))), &["/tags/understudy:x"]),
+            (
+                "a tag of ours",
+                spec(|s| drop(s.tags.insert("understudy:x".into(), "x".into()))),
+                &["/tags/understudy:x"],
+            ),
             ("a tag's key", spec(|s| drop(s.tags.insert("a/b#".into(), "x".into()))), &["/tags/a~1b#"]),
             ("a tag's value", spec(|s| drop(s.tags.insert("a".into(), "#".into()))), &["/tags/a"]),
             ("41 tags", spec(|s| s.tags = (0..41).map(|n| (format!("t{n}"), String::new())).collect()), &["/tags"]),
@@ -235,8 +242,18 @@ mod tests {
 
     #[test]
     fn graviton_is_told_from_a_graphics_card() {
-        let arm = ["m7g.large", "c7gn.xlarge", "r8gd.2xlarge", "t4g.medium", "im4gn.large", "is4gen.large", "g5g.xlarge", "a1.large"];
-        let x86 = ["m7i.large", "r6a.large", "g5.xlarge", "g4dn.xlarge", "x2iedn.xlarge", "u-6tb1.56xlarge", "i4i.large"];
+        let arm = [
+            "m7g.large",
+            "c7gn.xlarge",
+            "r8gd.2xlarge",
+            "t4g.medium",
+            "im4gn.large",
+            "is4gen.large",
+            "g5g.xlarge",
+            "a1.large",
+        ];
+        let x86 =
+            ["m7i.large", "r6a.large", "g5.xlarge", "g4dn.xlarge", "x2iedn.xlarge", "u-6tb1.56xlarge", "i4i.large"];
         assert!(arm.iter().all(|name| Architecture::of_instance_type(name) == Architecture::Arm64));
         assert!(x86.iter().all(|name| Architecture::of_instance_type(name) == Architecture::X86));
     }

@@ -111,7 +111,8 @@ impl DataVolume {
     fn check_io2(&self) -> Vec<Finding> {
         let mut found = Vec::new();
         let most = (self.size_gib.saturating_mul(1_000)).min(256_000);
-        let allowed = || format!("100 to {most} for an io2 volume of {} GiB (1000 per GiB, at most 256000)", self.size_gib);
+        let allowed =
+            || format!("100 to {most} for an io2 volume of {} GiB (1000 per GiB, at most 256000)", self.size_gib);
         match self.iops {
             None => found.push(Finding::new(&[IOPS, SIZE, TYPE], "nothing", allowed())),
             Some(iops) if !(100..=most).contains(&iops) => {

@@ -16,65 +16,67 @@ const SCRIPTS: [(&str, &str); 5] = [
 /// byte around the scripts is one that they cannot have.
 const END: &str = "EOF_";
 
-/// The parts that are the same for all members, which stand in the template once.
+/// The parts that are the same for all members; the texts among them stand in
+/// the template once.
 pub(super) struct Shared {
-    environment: Vec<Value>,
+    beginning: Value,
+    references: Vec<Value>,
     scripts: Value,
 }
 
 impl Shared {
     pub(super) fn add(template: &mut Template, site: &Site<'_>, places: &[Place], secrets: &Secrets) -> Self {
-        let scripts = template.constant("Nodes", "Scripts", scripts());
-        Shared { environment: environment(site, places, secrets), scripts }
+        Shared {
+            beginning: template.constant("UserData", "Beginning", beginning(site)),
+            references: references(places, secrets),
+            scripts: template.constant("UserData", "Scripts", scripts()),
+        }
     }
 
     /// The whole of one member.
     pub(super) fn user_data(&self, place: &Place, logical_id: &str) -> Value {
-        let mut parts: Vec<Value> = vec![
-            format!(
-                "#!/bin/bash\nset -eu\ncd \"${{ROOT:-/}}\"\nmkdir -p etc/understudy opt/understudy\n\
-                 cat >etc/understudy/member.env <<'{END}'\n"
-            )
-            .into(),
-        ];
-        parts.extend(self.environment.iter().cloned());
+        let mut parts = vec![self.beginning.clone()];
+        parts.extend(self.references.iter().cloned());
         parts.push(format!("MEMBER={}\nLOGICAL_ID={logical_id}\nADDRESS=", place.name).into());
         parts.push(place.interface.address());
-        // Where members have no disks of their own, the environment says so: DATA_VOLUME="".
-        parts.push("\nDATA_VOLUME=${DATA_VOLUME-".into());
+        parts.push("\nDATA_VOLUME=".into());
         parts.push(place.volume.id());
-        parts.push(format!("}}\n{END}\n").into());
+        parts.push("\n".into());
         parts.push(self.scripts.clone());
         Value::join(parts)
     }
 }
 
-/// The lines of `member.env` that all members share. The file is read by a
-/// shell; no value holds a character that a shell would take for its own.
-fn environment(site: &Site<'_>, places: &[Place], secrets: &Secrets) -> Vec<Value> {
+/// Begins `member.env`. The file is read by a shell; no value holds a character
+/// that a shell would take for its own.
+fn beginning(site: &Site<'_>) -> String {
     let (spec, fleet) = (site.spec, site.fleet);
-    let mut parts: Vec<Value> = vec![
-        format!(
-            "FLEET={}\nCLUSTER={}\nSTACK={}\nREGION={}\nSTATE_TABLE={}\nWRITER_RECORD={}\n",
-            fleet.name,
-            spec.name,
-            site.stack(),
-            fleet.region,
-            fleet.state_table,
-            site.records().writer,
-        )
-        .into(),
-        format!(
-            "POSTGRESQL_VERSION={}\nPORT={}\nDATABASE={}\nAPPLICATION_ROLE={}\nSYNCHRONOUS_REQUIRED={}\n",
-            spec.postgresql.version,
-            spec.postgresql.port,
-            spec.postgresql.database,
-            spec.postgresql.owner,
-            spec.synchronous.required,
-        )
-        .into(),
-        format!("CLIENT_CIDRS=\"{}\"\nTLS_SECRET={}\n", site.client_cidrs().join(" "), site.tls.secret_arn).into(),
+    let lines = [
+        ("FLEET", fleet.name.clone()),
+        ("CLUSTER", spec.name.clone()),
+        ("STACK", site.stack()),
+        ("REGION", fleet.region.clone()),
+        ("STATE_TABLE", fleet.state_table.clone()),
+        ("WRITER_RECORD", site.records().writer),
+        ("POSTGRESQL_VERSION", spec.postgresql.version.to_string()),
+        ("PORT", spec.postgresql.port.to_string()),
+        ("DATABASE", spec.postgresql.database.clone()),
+        ("APPLICATION_ROLE", spec.postgresql.owner.clone()),
+        ("SYNCHRONOUS_REQUIRED", spec.synchronous.required.to_string()),
+        ("CLIENT_CIDRS", format!("\"{}\"", site.client_cidrs().join(" "))),
+        ("TLS_SECRET", site.tls.secret_arn.clone()),
     ];
+    let mut text = "#!/bin/bash\nset -eu\ncd \"${ROOT:-/}\"\nmkdir -p etc/understudy opt/understudy\n".to_owned();
+    text += &format!("cat >etc/understudy/member.env <<'{END}'\n");
+    for (name, value) in lines {
+        text += &format!("{name}={value}\n");
+    }
+    text
+}
+
+/// The lines of `member.env` that name other resources.
+fn references(places: &[Place], secrets: &Secrets) -> Vec<Value> {
+    let mut parts: Vec<Value> = Vec::new();
     let named = [
         ("OPERATOR_SECRET", &secrets.operator),
         ("REPLICATION_SECRET", &secrets.replication),
@@ -92,9 +94,9 @@ fn environment(site: &Site<'_>, places: &[Place], secrets: &Secrets) -> Vec<Valu
     parts
 }
 
-/// Writes every script, then runs the first of them.
+/// Ends `member.env`, writes every script, then runs the first of them.
 fn scripts() -> String {
-    let mut text = "cd opt/understudy\n".to_owned();
+    let mut text = format!("{END}\ncd opt/understudy\n");
     for (name, content) in SCRIPTS {
         text += &format!("cat >{name} <<'{END}'\n{content}{END}\n");
     }
