@@ -101,7 +101,7 @@ def _delete_interface(interface_id: str, _props: dict) -> None:
 INSTANCE = {
     "ImageId", "InstanceType", "KeyName", "SubnetId", "SecurityGroupIds", "PrivateIpAddress", "NetworkInterfaces",
     "UserData", "IamInstanceProfile", "BlockDeviceMappings", "MetadataOptions", "Tags",
-    "PropagateTagsToVolumeOnCreation",
+    "PropagateTagsToVolumeOnCreation", "Volumes",
     "AvailabilityZone", "EbsOptimized", "Monitoring", "DisableApiTermination", "InstanceInitiatedShutdownBehavior",
     "CreditSpecification",
 }
@@ -119,14 +119,17 @@ def _create_instance(logical_id: str, props: dict, stack_name: str) -> Created:
     given = _typed(given, DeviceIndex=int, VolumeSize=int, Iops=int, Throughput=int, Encrypted=_boolean,
                    DeleteOnTermination=_boolean, HttpPutResponseHopLimit=int)
     given.pop("PropagateTagsToVolumeOnCreation", None)
+    volumes = given.pop("Volumes", [])
     if "IamInstanceProfile" in given:
         given["IamInstanceProfile"] = {"Name": given["IamInstanceProfile"]}
     stacks.register(stack_name, logical_id)
     made = call_ec2("RunInstances", MinCount=1, MaxCount=1, **_tagged(given, "instance"))["Instances"][0]
     instance_id = made["InstanceId"]
     try:
+        for volume in volumes:
+            call_ec2("AttachVolume", InstanceId=instance_id, **volume)
         stacks.wait(stack_name, logical_id)
-    except (RuntimeError, TimeoutError):
+    except (RuntimeError, TimeoutError, CallFailed):
         # MiniStack rolls back what was created, and this one was not.
         _delete_instance(instance_id, props)
         raise

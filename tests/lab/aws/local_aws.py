@@ -27,6 +27,7 @@ import alarms  # noqa: E402
 import cloudformation_refs  # noqa: E402
 import cloudformation_types  # noqa: E402
 import functions  # noqa: E402
+import images  # noqa: E402
 import imds  # noqa: E402
 import instances  # noqa: E402
 import members  # noqa: E402
@@ -36,7 +37,7 @@ import stacks  # noqa: E402
 from packets import packets  # noqa: E402
 
 PATCHES = (network_interfaces, instances, functions, alarms, stacks, cloudformation_types, cloudformation_refs,
-           permissions)
+           permissions, images)
 DRAIN_SECONDS = 1.0
 
 
