@@ -36,6 +36,8 @@ wal_sender_timeout = 5s
 wal_receiver_timeout = 5s
 wal_receiver_status_interval = 1s
 wal_retrieve_retry_interval = 500ms
+# While replay waits for a query, the standby heeds no freeze: 30 s by default.
+max_standby_streaming_delay = 2s
 ${ROOT:+dynamic_shared_memory_type = mmap}
 synchronous_standby_names = '$quorum'
 log_line_prefix = '%m [%p] %q%u@%d %a '

@@ -43,12 +43,8 @@ impl<O: Outside> World for Publication<'_, O> {
     async fn observe(&mut self) -> Result<Observed, Failure> {
         let records = self.outside.records(&self.card.records).await?;
         let state = self.outside.state(&self.card.cluster).await?;
-        // A cluster without a writer on record has nothing to be asked about yet.
-        let claimed = state.as_ref().is_some_and(|state| state.writer.is_some());
-        let members = match claimed && needs_members(self.card, &records) {
-            true => Some(self.outside.probe(self.card).await?),
-            false => None,
-        };
+        let asks = state.as_ref().is_some_and(|state| needs_members(self.card, state, &records));
+        let members = if asks { Some(self.outside.probe(self.card).await?) } else { None };
         Ok(Observed { card: self.card.clone(), records, state, members })
     }
 

@@ -1,7 +1,8 @@
 //! Decides whether a cluster's records are created, and to whom they point.
 //!
-//! Records that point at members of the card are never touched here: moving
-//! them belongs to `promote-replica`.
+//! Moving them in a change of writer belongs to `promote-replica`. Here they are
+//! created, and taken over from an older stack of the same name: then they carry
+//! an older epoch, and may well name an address that a new member has now.
 
 use domain::{
     card::{Card, CardMember},
@@ -47,13 +48,6 @@ pub enum Reason {
     Unclaimed,
     /// A change of writer is under way.
     WriterChanges(String),
-    /// The record is where the writer was.
-    Behind {
-        /// What the record names.
-        record: IpAddr,
-        /// Who writes.
-        writer: String,
-    },
     /// The writer does not answer as one.
     NoWriter {
         /// The writer on record.
@@ -80,12 +74,9 @@ pub enum Reason {
 
 /// Whether the members must be asked before [`decide`] can say more.
 #[must_use]
-pub fn needs_members(card: &Card, records: &RecordsSeen) -> bool {
-    !(writer_is_set(card, records) && readers_are_set(card, records))
-}
-
-fn writer_is_set(card: &Card, records: &RecordsSeen) -> bool {
-    matches!(records.writer.as_slice(), [address] if at(card, *address).is_some())
+pub fn needs_members(card: &Card, state: &State, records: &RecordsSeen) -> bool {
+    let writer = state.writer.as_deref().and_then(|id| card.member(id));
+    writer.is_some_and(|writer| records.writer != [writer.address] || !readers_are_set(card, records))
 }
 
 fn readers_are_set(card: &Card, records: &RecordsSeen) -> bool {
@@ -106,36 +97,25 @@ pub fn decide(seen: &Observed) -> Decision<Step, Reason> {
         return Decision::Wait(Reason::WriterChanges(change.from.clone()));
     }
     let Some(writer) = card.member(writer) else { return Decision::Refuse(Reason::Stranger(writer.to_owned())) };
-    let answers = match &seen.members {
-        Some(answers) => answers,
-        None => return settled(records, writer),
-    };
+    let Some(answers) = &seen.members else { return Decision::Steady };
     let streaming = match serving(card, state, writer, answers) {
         Ok(streaming) => streaming,
         Err(decision) => return decision,
     };
-    if !writer_is_set(card, records) {
-        return match replaceable(records, state.epoch) {
-            Ok(from) => Decision::Act(vec![Step::PointWriter { from, to: (writer.address, state.epoch) }]),
-            Err(problem) => Decision::Refuse(Reason::Foreign(problem)),
+    if records.writer == [writer.address] {
+        return match (readers_are_set(card, records), streaming.is_empty()) {
+            (true, _) => Decision::Steady,
+            (false, true) => Decision::Wait(Reason::NoReader),
+            (false, false) => Decision::Act(vec![Step::PointReaders(streaming)]),
         };
     }
-    if readers_are_set(card, records) {
-        return settled(records, writer);
-    }
-    if streaming.is_empty() {
-        return Decision::Wait(Reason::NoReader);
-    }
-    Decision::Act(vec![Step::PointReaders(streaming)])
-}
-
-fn settled(records: &RecordsSeen, writer: &CardMember) -> Decision<Step, Reason> {
-    match records.writer.first() {
-        Some(&record) if record != writer.address => {
-            Decision::Wait(Reason::Behind { record, writer: format!("{} ({})", writer.name, writer.address) })
-        }
-        _ => Decision::Steady,
-    }
+    let point_writer = match replaceable(records, state.epoch) {
+        Ok(from) => Step::PointWriter { from, to: (writer.address, state.epoch) },
+        Err(problem) => return Decision::Refuse(Reason::Foreign(problem)),
+    };
+    // The readers first: of an older stack's, nothing would look wrong once the writer record is right.
+    let point_readers = (!streaming.is_empty() && records.reader != streaming).then_some(Step::PointReaders(streaming));
+    Decision::Act(point_readers.into_iter().chain([point_writer]).collect())
 }
 
 /// The addresses of the standbys that stream from the writer, if the cluster
@@ -225,9 +205,6 @@ impl fmt::Display for Reason {
         match self {
             Reason::Unclaimed => f.write_str("no member has become writer yet"),
             Reason::WriterChanges(from) => write!(f, "a change of writer away from {from} is under way"),
-            Reason::Behind { record, writer } => {
-                write!(f, "the writer record names {record} and {writer} writes; promote-replica moves the record")
-            }
             Reason::NoWriter { writer, answer } => write!(f, "{writer} should write, and {answer}"),
             Reason::TooFewStandbys { streaming, required } => {
                 write!(f, "{streaming} standbys stream and a commit needs {required}")

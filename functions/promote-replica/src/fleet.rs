@@ -8,6 +8,10 @@ use cloud::{
 use domain::{card::Card, lsn::Lsn};
 use postgres::Connector;
 use reconcile::Failure;
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
 
 /// Everything a pass calls, built once at cold start.
 pub struct Clients {
@@ -19,6 +23,26 @@ pub struct Clients {
     pub(crate) sns: Sns,
     pub(crate) ssm: Ssm,
     pub(crate) states: StateTable,
+    pub(crate) silences: Silences,
+}
+
+/// Since when writers are silent, as this process first saw it. A pass that
+/// comes too early (`stopping` is no proof) thus leaves the time to the one
+/// that acts, when Lambda gives both to one process; for the story only.
+#[derive(Default)]
+pub struct Silences(Mutex<BTreeMap<String, u64>>);
+
+impl Silences {
+    /// Notes whether a member answers now; since when it does not.
+    pub(crate) fn note(&self, member: &str, answers: bool, now_ms: u64) -> Option<u64> {
+        // A lock that a panic poisoned still holds times.
+        let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if answers {
+            since.remove(member);
+            return None;
+        }
+        Some(*since.entry(member.to_owned()).or_insert(now_ms))
+    }
 }
 
 /// What woke this pass.
@@ -63,6 +87,7 @@ impl Clients {
             sns: Sns::new(config),
             ssm: Ssm::new(config),
             states: StateTable::new(config, &environment::required("STATE_TABLE")?),
+            silences: Silences::default(),
         })
     }
 

@@ -70,8 +70,13 @@ impl InAws<'_> {
         self.learnt.change = state.change.clone();
         self.learnt.state = Some(state.clone());
         let members = self.card.members.iter().map(|card| self.member(card, &hosts, &sql)).collect();
+        let silent_since_ms = state.writer.as_ref().and_then(|writer| {
+            let answers = !matches!(sql.get(writer), Some(Sql::Refused | Sql::Silent(_)));
+            self.clients.silences.note(writer, answers, now)
+        });
         Ok(Observed {
             cluster: self.card.cluster.clone(),
+            silent_since_ms,
             writer_record: self.card.records.writer.clone(),
             looked_at_ms: now,
             lease: self.lease(&state, now),

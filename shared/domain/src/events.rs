@@ -155,7 +155,8 @@ fn watched(kind: &str, envelope: &Envelope) -> Result<Meaning, Ignored> {
             silent_since_ms: detail.pointer("/silent_since_ms").and_then(Value::as_u64),
             last_lsn: envelope::text(detail, "/last_lsn").and_then(|text| text.parse().ok()),
             last_lsn_at_ms: detail.pointer("/last_lsn_at_ms").and_then(Value::as_u64),
-            synchronous_setting: envelope::text(detail, "/synchronous_setting").map(str::to_owned),
+            // Empty is a setting, too: commits wait for nobody.
+            synchronous_setting: detail.pointer("/synchronous_setting").and_then(Value::as_str).map(str::to_owned),
             problem: envelope::text(detail, "/problem").map(str::to_owned),
         })),
         _ => Ok(Meaning::Attention { cluster, what: kind.to_owned() }),

@@ -153,7 +153,7 @@ async fn watch(
             watched.members = everyone(cluster).await;
         }
         if higher && watched.entry.is_none() {
-            watched.entry = entry(lab, cluster, watched.now.state_epoch).await?;
+            watched.entry = entry(lab, cluster, watched.now.state_epoch, struck).await?;
         }
         let missing = [
             (higher && watched.now.steady, "the change of writer to be finished"),
@@ -219,10 +219,13 @@ async fn everyone(cluster: &Cluster) -> Vec<Member> {
     tasks.join_all().await
 }
 
-/// The ledger's entry of the change with this epoch.
-async fn entry(lab: &Lab, cluster: &Cluster, epoch: Option<u64>) -> Result<Option<Value>, Error> {
+/// The ledger's entry of the change with this epoch, begun after the fault: an earlier cluster of the same name left
+/// entries, too.
+async fn entry(lab: &Lab, cluster: &Cluster, epoch: Option<u64>, struck: Moment) -> Result<Option<Value>, Error> {
     let entries = cluster.failovers(&lab.owner).await?;
-    Ok(entries.into_iter().rev().find(|entry| entry["epoch"].as_u64() == epoch))
+    let began = |entry: &Value| entry["began_at_ms"].as_u64().map(Moment::from_ms);
+    let mut entries = entries.into_iter().rev();
+    Ok(entries.find(|entry| entry["epoch"].as_u64() == epoch && began(entry) > Some(struck)))
 }
 
 /// The longest time between two rows that were acknowledged one after the other, of which the second came after the

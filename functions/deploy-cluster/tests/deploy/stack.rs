@@ -32,7 +32,7 @@ async fn a_spec_becomes_a_stack_and_then_records() {
         answer.message,
         "orders-rw.db.internal names orders_1 at 10.0.0.1, orders-ro.db.internal names 2 standbys"
     );
-    assert_eq!(world.done(), ["writer record None -> (10.0.0.1, 1)", "reader record -> [10.0.0.2, 10.0.0.3]"]);
+    assert_eq!(world.done(), ["reader record -> [10.0.0.2, 10.0.0.3]", "writer record None -> (10.0.0.1, 1)"]);
 }
 
 #[tokio::test]

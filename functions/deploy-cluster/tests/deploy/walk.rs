@@ -57,13 +57,14 @@ async fn a_deployment_cut_short_anywhere_is_finished_by_the_same_call() {
         "unclaim orders",
         r#"create change set: new stack, image Is("ami-1")"#,
         "execute change set",
-        "writer record Some((10.0.0.99, 4)) -> (10.0.0.1, 5)",
         "reader record -> [10.0.0.2, 10.0.0.3]",
+        "writer record Some((10.0.0.2, 4)) -> (10.0.0.1, 5)",
     ];
     let left_over = || {
         Scripted::new().with(|account| {
             account.state = Some(claimed(4));
-            account.records = RecordsSeen { writer: vec![address(99)], epoch: Some(4), ..RecordsSeen::default() };
+            let (writer, reader) = (vec![address(2)], vec![address(1)]);
+            account.records = RecordsSeen { writer, epoch: Some(4), reader, ..RecordsSeen::default() };
         })
     };
     walk(left_over, &orders(), &orders(), &end).await;
@@ -71,7 +72,7 @@ async fn a_deployment_cut_short_anywhere_is_finished_by_the_same_call() {
 
 #[tokio::test]
 async fn the_records_of_a_complete_stack_are_finished_by_the_minute() {
-    let end = ["writer record None -> (10.0.0.1, 1)", "reader record -> [10.0.0.2, 10.0.0.3]"];
+    let end = ["reader record -> [10.0.0.2, 10.0.0.3]", "writer record None -> (10.0.0.1, 1)"];
     let complete = Scripted::deployed().await;
     let (stack, template, card) = {
         let account = complete.now();

@@ -39,6 +39,9 @@ use std::{net::IpAddr, time::Duration};
 pub struct Observed {
     /// The cluster's name.
     pub cluster: String,
+    /// When the named writer was first found silent, in milliseconds since 1970:
+    /// for the story, as `looked_at_ms`.
+    pub silent_since_ms: Option<u64>,
     /// Name of the writer record, for the page.
     pub writer_record: String,
     /// When this look was taken, in milliseconds since 1970: for the story that

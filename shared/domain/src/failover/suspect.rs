@@ -113,11 +113,12 @@ fn damped(seen: &Observed, writer: &Member) -> Result<(), Reason> {
 fn begin(seen: &Observed, writer: &Member, lines: Vec<String>) -> Decision<Step, Reason> {
     let suspicion = seen.suspicion_of(&writer.card.id);
     let silent_for = suspicion.map_or(Duration::ZERO, |suspicion| suspicion.silent_for);
+    let suspected_since = seen.looked_at_ms.saturating_sub(silent_for.as_millis() as u64);
     let mut steps = vec![Step::Begin {
         epoch: seen.state.epoch,
         from: writer.card.id.clone(),
         seen: lines,
-        silent_since_ms: seen.looked_at_ms.saturating_sub(silent_for.as_millis() as u64),
+        silent_since_ms: seen.silent_since_ms.map_or(suspected_since, |since| since.min(suspected_since)),
         last_writer_lsn: suspicion.and_then(|suspicion| suspicion.last_lsn),
     }];
     if takeover::may_freeze(seen, writer) {

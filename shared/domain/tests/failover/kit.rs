@@ -86,6 +86,7 @@ pub fn healthy() -> Observed {
     };
     Observed {
         cluster: "orders".to_owned(),
+        silent_since_ms: None,
         writer_record: "orders-rw.db.internal".to_owned(),
         looked_at_ms: NOW,
         state: State {

@@ -1,5 +1,5 @@
-//! What a member runs at its first boot: the scripts of `infra/nodes`, word for
-//! word, and the file that tells them who they are.
+//! What a member runs at its first boot: the scripts of `infra/nodes`, line for
+//! line but for comments, and the file that tells them who they are.
 
 use super::{Secrets, Site, members::Place};
 use crate::{Template, Value};
@@ -98,9 +98,14 @@ fn references(places: &[Place], secrets: &Secrets) -> Vec<Value> {
 fn scripts() -> String {
     let mut text = format!("{END}\ncd opt/understudy\n");
     for (name, content) in SCRIPTS {
-        text += &format!("cat >{name} <<'{END}'\n{content}{END}\n");
+        text += &format!("cat >{name} <<'{END}'\n{}{END}\n", without_comments(content));
     }
     text + "exec bash \"$PWD/setup.sh\"\n"
+}
+
+/// Comments stay in the repository: user data has room for 16 KiB.
+fn without_comments(script: &str) -> String {
+    script.split_inclusive('\n').filter(|line| !line.starts_with("# ")).collect()
 }
 
 #[cfg(test)]

@@ -300,6 +300,7 @@ impl World for Model {
         });
         Ok(Observed {
             cluster: "orders".to_owned(),
+            silent_since_ms: None,
             writer_record: "orders-rw.db.internal".to_owned(),
             looked_at_ms: self.now_ms,
             lease: match self.live_holder() {
