@@ -138,7 +138,10 @@ impl InAws<'_> {
     }
 
     fn state(&self) -> Result<&State, Failure> {
-        self.learnt.state.as_ref().ok_or(Failure::Broken { call: "pass", what: "a step before the first look".to_owned() })
+        self.learnt
+            .state
+            .as_ref()
+            .ok_or(Failure::Broken { call: "pass", what: "a step before the first look".to_owned() })
     }
 
     fn holder(&self) -> Holder {
@@ -164,10 +167,11 @@ impl InAws<'_> {
     /// Writes the change back, so that the next pass knows as much as this one.
     async fn note(&mut self, edit: impl FnOnce(&mut Change)) -> Result<(), Failure> {
         let epoch = self.state()?.epoch;
-        let mut change = self.learnt.change.clone().ok_or(Failure::Broken {
-            call: "pass",
-            what: "a note without a change".to_owned(),
-        })?;
+        let mut change = self
+            .learnt
+            .change
+            .clone()
+            .ok_or(Failure::Broken { call: "pass", what: "a note without a change".to_owned() })?;
         edit(&mut change);
         self.clients.states.note(&self.card.cluster, epoch, &self.pass, &change).await?;
         self.learnt.change = Some(change);
@@ -182,12 +186,8 @@ impl InAws<'_> {
         sure: Option<String>,
         lost_bytes: Option<u64>,
     ) -> Result<(), Failure> {
-        let promoted = Promoted {
-            member: member.id.clone(),
-            at: seen.lsn,
-            timeline: [before, seen.timeline],
-            at_ms: now_ms(),
-        };
+        let promoted =
+            Promoted { member: member.id.clone(), at: seen.lsn, timeline: [before, seen.timeline], at_ms: now_ms() };
         tracing::info!("promoted {}", promoted.sentence());
         self.note(|change| {
             change.promoted = Some(promoted);

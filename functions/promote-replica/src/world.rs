@@ -90,7 +90,12 @@ impl InAws<'_> {
         })
     }
 
-    fn member(&self, card: &CardMember, hosts: &Result<BTreeMap<String, Host>, String>, sql: &BTreeMap<String, Sql>) -> Member {
+    fn member(
+        &self,
+        card: &CardMember,
+        hosts: &Result<BTreeMap<String, Host>, String>,
+        sql: &BTreeMap<String, Sql>,
+    ) -> Member {
         let host = match hosts {
             Ok(hosts) => hosts.get(&card.id).cloned().unwrap_or(Host::Missing),
             Err(problem) => Host::Unknown(problem.clone()),

@@ -46,6 +46,9 @@ mod tests {
         assert_eq!(clock(1_774_840_327_249), "03:12:07.2Z");
         assert_eq!(stamp(1_774_840_327_049), "2026-03-30T03:12:07.049Z");
         assert_eq!(seconds(Duration::from_millis(3_149)), "3.1 s");
-        assert_eq!([bytes(0), bytes(1023), bytes(1024), bytes(1 << 20)], ["0 bytes", "1023 bytes", "1.0 KiB", "1.0 MiB"]);
+        assert_eq!(
+            [bytes(0), bytes(1023), bytes(1024), bytes(1 << 20)],
+            ["0 bytes", "1023 bytes", "1.0 KiB", "1.0 MiB"]
+        );
     }
 }

@@ -43,8 +43,7 @@ pub(super) fn quorum(seen: &Observed, survivors: &[Survivor<'_>]) -> Result<(), 
         return Ok(());
     }
     let needed = (published.names.len() + 1).saturating_sub(published.required as usize);
-    let visible =
-        survivors.iter().filter(|survivor| published.names.contains(&survivor.member.card.name)).count();
+    let visible = survivors.iter().filter(|survivor| published.names.contains(&survivor.member.card.name)).count();
     if visible < needed {
         return Err(Reason::QuorumMissing { visible, needed, names: published.names.len() });
     }

@@ -39,12 +39,7 @@ fn complete(seen: &Observed, change: &Change, new: &Member) -> Result<Decision<S
 }
 
 /// I11: what is left to do, in order.
-fn remaining(
-    seen: &Observed,
-    change: &Change,
-    new: &Member,
-    answer: &WriterSeen,
-) -> Result<Vec<Step>, Reason> {
+fn remaining(seen: &Observed, change: &Change, new: &Member, answer: &WriterSeen) -> Result<Vec<Step>, Reason> {
     let mut steps = Vec::new();
     let synchronous = repaired(seen, change);
     if seen.state.synchronous != synchronous || !holds(answer, &synchronous) {

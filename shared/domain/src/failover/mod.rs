@@ -29,9 +29,7 @@ pub use seen::{Host, ReceiverSeen, Sql, StandbySeen, StreamSeen, WriterSeen};
 pub use step::{Step, Target};
 pub use story::{Ledger, Page, refusal};
 
-use crate::{
-    card::CardMember, decision::Decision, lsn::Lsn, policy::Policy, records::RecordsSeen, state::State,
-};
+use crate::{card::CardMember, decision::Decision, lsn::Lsn, policy::Policy, records::RecordsSeen, state::State};
 use std::{net::IpAddr, time::Duration};
 
 /// One cluster as one look saw it.
@@ -163,13 +161,10 @@ pub fn decide(seen: &Observed) -> Decision<Step, Reason> {
     let Some(writer) = seen.member(writer) else {
         return Decision::Refuse(Reason::WriterNotInCard(writer.clone()));
     };
-    if let Some(other) = seen.members.iter().find(|other| {
-        other.card.id != writer.card.id && matches!(other.sql, Sql::Writer(_))
-    }) {
-        return Decision::Refuse(Reason::TwoWriters {
-            named: writer.card.id.clone(),
-            other: other.card.id.clone(),
-        });
+    if let Some(other) =
+        seen.members.iter().find(|other| other.card.id != writer.card.id && matches!(other.sql, Sql::Writer(_)))
+    {
+        return Decision::Refuse(Reason::TwoWriters { named: writer.card.id.clone(), other: other.card.id.clone() });
     }
     match &writer.sql {
         Sql::Writer(answer) => mend(seen, writer, answer),
@@ -208,11 +203,8 @@ fn follow_steps(seen: &Observed, writer: &Member, answer: &WriterSeen) -> Follow
         .iter()
         .filter(|member| matches!(&member.sql, Sql::Standby(standby) if standby.upstream != Some(upstream)))
         .collect();
-    let slots: Vec<String> = astray
-        .iter()
-        .map(|member| member.card.name.clone())
-        .filter(|name| !answer.slots.contains(name))
-        .collect();
+    let slots: Vec<String> =
+        astray.iter().map(|member| member.card.name.clone()).filter(|name| !answer.slots.contains(name)).collect();
     Follow {
         slots: (!slots.is_empty()).then(|| Step::PrepareSlots { member: writer.target(), slots }),
         follow: astray.iter().map(|member| Step::Follow { standby: member.target(), upstream }).collect(),

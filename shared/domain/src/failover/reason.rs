@@ -188,7 +188,9 @@ impl fmt::Display for Reason {
         match self {
             Reason::LeaseHeld(left) => write!(f, "another pass holds the lease for {} more", seconds(*left)),
             Reason::NotClaimed => write!(f, "no member has claimed the cluster yet"),
-            Reason::WriterNotInCard(id) => write!(f, "the state item names {id} as writer, which the card does not know"),
+            Reason::WriterNotInCard(id) => {
+                write!(f, "the state item names {id} as writer, which the card does not know")
+            }
             Reason::TwoWriters { named, other } => {
                 write!(f, "{other} accepts writes although {named} is the writer")
             }
@@ -199,7 +201,11 @@ impl fmt::Display for Reason {
                 write!(f, "{member} does not answer this look; {failures} of {needed} failed probes in a row so far")
             }
             Reason::LocalRestart { member, left } => {
-                write!(f, "PostgreSQL on {member} is gone, its host is fine: {} left to restart by itself", seconds(*left))
+                write!(
+                    f,
+                    "PostgreSQL on {member} is gone, its host is fine: {} left to restart by itself",
+                    seconds(*left)
+                )
             }
             Reason::StillStreaming { standby, heard } => {
                 write!(f, "standby {standby} heard the writer {} ago", seconds(*heard))
@@ -240,7 +246,11 @@ impl fmt::Display for Reason {
             Reason::RecordNotOurs { addresses, epoch, ours } => {
                 let list: Vec<String> = addresses.iter().map(ToString::to_string).collect();
                 let epoch = epoch.map_or_else(|| "no epoch".to_owned(), |epoch| format!("epoch {epoch}"));
-                write!(f, "the writer record holds [{}] with {epoch}, not what epoch {ours} may replace", list.join(", "))
+                write!(
+                    f,
+                    "the writer record holds [{}] with {epoch}, not what epoch {ours} may replace",
+                    list.join(", ")
+                )
             }
         }
     }

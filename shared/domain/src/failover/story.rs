@@ -94,9 +94,8 @@ impl Ledger {
     /// The page that tells this failover.
     #[must_use]
     pub fn page(&self, seen: &Observed, record: &str) -> Page {
-        let place = |id: &str| {
-            seen.member(id).map_or_else(|| id.to_owned(), |member| format!("{id} ({})", member.card.zone))
-        };
+        let place =
+            |id: &str| seen.member(id).map_or_else(|| id.to_owned(), |member| format!("{id} ({})", member.card.zone));
         let took = self.rto_ms.map_or_else(
             || "its record waits".to_owned(),
             |ms| format!("{} after it fell silent", seconds(Duration::from_millis(ms))),
@@ -113,10 +112,9 @@ impl Ledger {
     }
 
     fn done(&self, seen: &Observed, record: &str) -> String {
-        let moved = self.record_moved_at_ms.map_or_else(
-            || format!("record {record} NOT moved"),
-            |at| format!("record {record} moved {}", clock(at)),
-        );
+        let moved = self
+            .record_moved_at_ms
+            .map_or_else(|| format!("record {record} NOT moved"), |at| format!("record {record} moved {}", clock(at)));
         let followers: Vec<&str> = followers(seen, &self.to).collect();
         let follow = match followers.as_slice() {
             [] => "no standby is left to follow".to_owned(),
@@ -140,7 +138,9 @@ impl Ledger {
             (false, Some(lost)) => {
                 format!("{} of log up to the last position that a probe saw of the old writer", bytes(lost))
             }
-            (false, None) => "not known: replication is asynchronous and no probe saw the old writer's position".to_owned(),
+            (false, None) => {
+                "not known: replication is asynchronous and no probe saw the old writer's position".to_owned()
+            }
         }
     }
 
@@ -198,7 +198,9 @@ pub fn refusal(seen: &Observed, reason: &Reason) -> Page {
     let members: Vec<String> = seen
         .members
         .iter()
-        .map(|member| format!("{} ({}): EC2 says {}, PostgreSQL {}", member.card.id, member.card.zone, member.host, member.sql))
+        .map(|member| {
+            format!("{} ({}): EC2 says {}, PostgreSQL {}", member.card.id, member.card.zone, member.host, member.sql)
+        })
         .collect();
     line(&mut text, "Seen", &members.join("; "));
     line(&mut text, "Why", &reason.to_string());
@@ -218,22 +220,33 @@ fn advice(seen: &Observed, reason: &Reason) -> String {
     let writer = seen.state.writer.clone().unwrap_or_default();
     match reason {
         Reason::NoEvidence { member, .. } => {
-            format!("make sure that {member} is off: aws ec2 stop-instances --force --instance-ids {member}; promotion follows by itself")
+            format!(
+                "make sure that {member} is off: aws ec2 stop-instances --force --instance-ids {member}; promotion follows by itself"
+            )
         }
         Reason::QuorumMissing { .. } | Reason::NoStandbyAnswers => format!(
             "bring back a standby, or the writer: aws ec2 start-instances --instance-ids {}",
-            seen.members.iter().filter(|member| !member.sql.answers()).map(|member| member.card.id.as_str()).collect::<Vec<_>>().join(" ")
+            seen.members
+                .iter()
+                .filter(|member| !member.sql.answers())
+                .map(|member| member.card.id.as_str())
+                .collect::<Vec<_>>()
+                .join(" ")
         ),
-        Reason::TwoWriters { other, .. } => format!(
-            "stop the one that nobody should write to: aws ec2 stop-instances --force --instance-ids {other}"
-        ),
+        Reason::TwoWriters { other, .. } => {
+            format!("stop the one that nobody should write to: aws ec2 stop-instances --force --instance-ids {other}")
+        }
         Reason::ProbePathBroken { .. } => format!(
             "look at routes, security groups and PostgreSQL's pg_hba.conf between the functions and {writer}; clients may be well"
         ),
         Reason::RecordWaits { address, .. } => {
-            format!("until Route 53 answers, clients can use a host list: host={address} target_session_attrs=read-write; the next pass moves the record")
+            format!(
+                "until Route 53 answers, clients can use a host list: host={address} target_session_attrs=read-write; the next pass moves the record"
+            )
         }
-        Reason::CoolDown(_) => "look why the writer failed again so soon; after the cool-down the next pass acts".to_owned(),
+        Reason::CoolDown(_) => {
+            "look why the writer failed again so soon; after the cool-down the next pass acts".to_owned()
+        }
         _ => "a person must look: the state above is not one that can be mended without risk to data".to_owned(),
     }
 }

@@ -25,13 +25,12 @@ fn witnesses(seen: &Observed, writer: &Member) -> Result<Vec<String>, Reason> {
         return Ok(vec![format!("{} does not answer; EC2 says {}", writer.place(), writer.host)]);
     }
     let needed = seen.policy.failures;
-    let suspicion = seen.suspicion_of(id).filter(|suspicion| suspicion.failures >= needed).ok_or_else(|| {
-        Reason::NotSuspected {
+    let suspicion =
+        seen.suspicion_of(id).filter(|suspicion| suspicion.failures >= needed).ok_or_else(|| Reason::NotSuspected {
             member: id.clone(),
             failures: seen.suspicion_of(id).map_or(0, |suspicion| suspicion.failures),
             needed,
-        }
-    })?;
+        })?;
     let host_may_restart_it = writer.sql == Sql::Refused && writer.host == Host::Running;
     if let Some(left) = seen.policy.local_restart().checked_sub(suspicion.silent_for)
         && host_may_restart_it

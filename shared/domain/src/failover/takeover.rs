@@ -16,10 +16,9 @@ pub(super) fn go_on(seen: &Observed, change: &Change) -> Decision<Step, Reason> 
 pub(super) fn promoted<'a>(seen: &'a Observed, change: &Change) -> Option<&'a Member> {
     match &change.promoted {
         Some(promoted) => seen.member(&promoted.member),
-        None => seen
-            .members
-            .iter()
-            .find(|member| member.card.id != change.from && matches!(member.sql, Sql::Writer(_))),
+        None => {
+            seen.members.iter().find(|member| member.card.id != change.from && matches!(member.sql, Sql::Writer(_)))
+        }
     }
 }
 

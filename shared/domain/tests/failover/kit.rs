@@ -92,10 +92,7 @@ pub fn healthy() -> Observed {
         state: State {
             epoch: 6,
             writer: Some("i-a".to_owned()),
-            synchronous: Synchronous {
-                required: 1,
-                names: vec!["orders_b".to_owned(), "orders_c".to_owned()],
-            },
+            synchronous: Synchronous { required: 1, names: vec!["orders_b".to_owned(), "orders_c".to_owned()] },
             holder: None,
             change: None,
             changed_at_ms: 0,

@@ -26,16 +26,32 @@ fn i3_two_witnesses() {
         ("dead by two witnesses, a change begins", writer_dead(), BEGIN),
         ("two failed probes are too few", writer_dead().suspected(2, 2.2), "wait: not-suspected"),
         ("no suspicion, no change", writer_dead().with(|seen| seen.suspicion = None), "wait: not-suspected"),
-        ("a suspicion of another member does not count", writer_dead().with(|seen| {
-            if let Some(suspicion) = &mut seen.suspicion { suspicion.member = "i-b".to_owned(); }
-        }), "wait: not-suspected"),
+        (
+            "a suspicion of another member does not count",
+            writer_dead().with(|seen| {
+                if let Some(suspicion) = &mut seen.suspicion {
+                    suspicion.member = "i-b".to_owned();
+                }
+            }),
+            "wait: not-suspected",
+        ),
         ("receivers silent for exactly the limit are a witness", receivers(3.0), BEGIN),
         ("a moment less is not", receivers(2.999), "wait: still-streaming"),
-        ("one standby that hears the writer outweighs all probes",
-            writer_dead().sql("i-c", streaming(880, "i-a", 0.2)), "wait: still-streaming"),
-        ("for longer, a person is told that the probe path is broken",
-            writer_dead().suspected(12, 10.1).sql("i-c", streaming(880, "i-a", 0.2)), "refuse: probe-path-broken"),
-        ("receivers that are gone are a witness", writer_dead().sql("i-b", cut(900, "i-a")).sql("i-c", cut(880, "i-a")), BEGIN),
+        (
+            "one standby that hears the writer outweighs all probes",
+            writer_dead().sql("i-c", streaming(880, "i-a", 0.2)),
+            "wait: still-streaming",
+        ),
+        (
+            "for longer, a person is told that the probe path is broken",
+            writer_dead().suspected(12, 10.1).sql("i-c", streaming(880, "i-a", 0.2)),
+            "refuse: probe-path-broken",
+        ),
+        (
+            "receivers that are gone are a witness",
+            writer_dead().sql("i-b", cut(900, "i-a")).sql("i-c", cut(880, "i-a")),
+            BEGIN,
+        ),
         ("too many clients is alive", writer_dead().sql("i-a", Sql::Alive("53300".to_owned())), "wait: alive-but-busy"),
         ("it answers this look, so it is well", writer_dead().sql("i-a", writer(950, 1)), "steady"),
     ]);
@@ -48,9 +64,21 @@ fn i4_damping() {
         ("a crashed PostgreSQL may restart by itself", refused(4.9), "wait: local-restart"),
         ("not for ever", refused(5.0), BEGIN),
         ("not on a host that is being stopped", refused(4.9).host("i-a", Host::Stopping), BEGIN),
-        ("nothing before the records exist", writer_dead().with(|seen| seen.records = Seen::Known(Default::default())), "wait: not-open-yet"),
-        ("Route 53 down holds nothing up", writer_dead().with(|seen| seen.records = Seen::Unavailable("503".to_owned())), BEGIN),
-        ("not within the cool-down", writer_dead().with(|seen| seen.since_change = Some(Duration::from_millis(59_999))), "refuse: cool-down"),
+        (
+            "nothing before the records exist",
+            writer_dead().with(|seen| seen.records = Seen::Known(Default::default())),
+            "wait: not-open-yet",
+        ),
+        (
+            "Route 53 down holds nothing up",
+            writer_dead().with(|seen| seen.records = Seen::Unavailable("503".to_owned())),
+            BEGIN,
+        ),
+        (
+            "not within the cool-down",
+            writer_dead().with(|seen| seen.since_change = Some(Duration::from_millis(59_999))),
+            "refuse: cool-down",
+        ),
         ("after it", writer_dead().with(|seen| seen.since_change = Some(Duration::from_secs(60))), BEGIN),
     ]);
 }
@@ -58,9 +86,21 @@ fn i4_damping() {
 #[test]
 fn i1_one_decider() {
     check(&[
-        ("another pass acts", writer_dead().with(|seen| seen.lease = Lease::Other(Duration::from_secs(9))), "wait: lease-held"),
-        ("a change without a holder is taken over", frozen_for_takeover().with(|seen| seen.lease = Lease::Free), "hold 7"),
-        ("before the first claim there is nothing to do", healthy().with(|seen| seen.state.writer = None), "wait: not-claimed"),
+        (
+            "another pass acts",
+            writer_dead().with(|seen| seen.lease = Lease::Other(Duration::from_secs(9))),
+            "wait: lease-held",
+        ),
+        (
+            "a change without a holder is taken over",
+            frozen_for_takeover().with(|seen| seen.lease = Lease::Free),
+            "hold 7",
+        ),
+        (
+            "before the first claim there is nothing to do",
+            healthy().with(|seen| seen.state.writer = None),
+            "wait: not-claimed",
+        ),
     ]);
 }
 
@@ -69,16 +109,31 @@ fn i5_evidence_by_stopping() {
     let asynchronous = || writer_dead().asynchronous();
     let changing = || asynchronous().changing();
     check(&[
-        ("stopped is seen without waiting for probes",
-            healthy().sql("i-a", Sql::Refused).host("i-a", Host::Stopped), BEGIN),
-        ("stopping is not stopped", healthy().sql("i-a", Sql::Refused).host("i-a", Host::Stopping), "wait: not-suspected"),
+        (
+            "stopped is seen without waiting for probes",
+            healthy().sql("i-a", Sql::Refused).host("i-a", Host::Stopped),
+            BEGIN,
+        ),
+        (
+            "stopping is not stopped",
+            healthy().sql("i-a", Sql::Refused).host("i-a", Host::Stopping),
+            "wait: not-suspected",
+        ),
         ("asynchronous: nothing is frozen before the old writer is off", asynchronous(), "begin 6"),
         ("asynchronous: it is stopped first", changing(), "stop i-a"),
         ("and waited for", changing().host("i-a", Host::Stopping), "wait: awaiting-stop"),
         ("then the standbys are frozen", changing().host("i-a", Host::Stopped), "freeze i-b, freeze i-c"),
-        ("then one is promoted", changing().host("i-a", Host::Stopped).sql("i-b", frozen(900)).sql("i-c", frozen(880)), "promote i-b"),
+        (
+            "then one is promoted",
+            changing().host("i-a", Host::Stopped).sql("i-b", frozen(900)).sql("i-c", frozen(880)),
+            "promote i-b",
+        ),
         ("an id that EC2 does not know proves nothing", changing().host("i-a", Host::Missing), "refuse: no-evidence"),
-        ("nor does an answer that is not understood", changing().host("i-a", Host::Unknown("?".to_owned())), "refuse: no-evidence"),
+        (
+            "nor does an answer that is not understood",
+            changing().host("i-a", Host::Unknown("?".to_owned())),
+            "refuse: no-evidence",
+        ),
     ]);
 }
 
@@ -124,15 +179,25 @@ fn i7_right_candidate() {
     };
     let equal = || frozen_for_takeover().sql("i-c", frozen(900));
     let other_database = |sql: Sql| match sql {
-        Sql::Standby(mut standby) => { standby.system_id = 43; Sql::Standby(standby) }
+        Sql::Standby(mut standby) => {
+            standby.system_id = 43;
+            Sql::Standby(standby)
+        }
         other => other,
     };
     let replayed = |sql: Sql, lsn| match sql {
-        Sql::Standby(mut standby) => { standby.received = Some(Lsn(0)); standby.replayed = Some(Lsn(lsn)); Sql::Standby(standby) }
+        Sql::Standby(mut standby) => {
+            standby.received = Some(Lsn(0));
+            standby.replayed = Some(Lsn(lsn));
+            Sql::Standby(standby)
+        }
         other => other,
     };
     let older = |sql: Sql| match sql {
-        Sql::Standby(mut standby) => { standby.timeline = 0; Sql::Standby(standby) }
+        Sql::Standby(mut standby) => {
+            standby.timeline = 0;
+            Sql::Standby(standby)
+        }
         other => other,
     };
     check(&[
@@ -141,12 +206,19 @@ fn i7_right_candidate() {
         ("among equals the lower id", equal(), "promote i-b"),
         ("but first the lower tier", tier(equal(), "i-b", 1), "promote i-c"),
         ("a tier does not outweigh log", tier(frozen_for_takeover(), "i-b", 1), "promote i-b"),
-        ("the receive position may have fallen back: the replayed one counts",
-            frozen_for_takeover().sql("i-b", replayed(frozen(0), 900)), "promote i-b"),
+        (
+            "the receive position may have fallen back: the replayed one counts",
+            frozen_for_takeover().sql("i-b", replayed(frozen(0), 900)),
+            "promote i-b",
+        ),
         ("never one that is marked", never(equal(), "i-b"), "promote i-c"),
         ("nor another in its place that is behind it", never(frozen_for_takeover(), "i-b"), "refuse: survivor-ahead"),
         ("nobody when all are marked", never(never(equal(), "i-b"), "i-c"), "refuse: nobody-may-be-promoted"),
-        ("no copies of different databases", frozen_for_takeover().sql("i-c", other_database(frozen(880))), "refuse: different-databases"),
+        (
+            "no copies of different databases",
+            frozen_for_takeover().sql("i-c", other_database(frozen(880))),
+            "refuse: different-databases",
+        ),
         ("not one on an older timeline", frozen_for_takeover().sql("i-b", older(frozen(999))), "promote i-c"),
     ]);
 }
@@ -154,13 +226,15 @@ fn i7_right_candidate() {
 #[test]
 fn i8_lag_gate() {
     let mib = 1024 * 1024;
-    let behind = |bytes: u64| {
-        frozen_for_takeover().asynchronous().host("i-a", Host::Stopped).last_lsn(900 + bytes)
-    };
+    let behind = |bytes: u64| frozen_for_takeover().asynchronous().host("i-a", Host::Stopped).last_lsn(900 + bytes);
     check(&[
         ("asynchronous: up to the limit", behind(mib), "promote i-b"),
         ("one byte more is a person's choice", behind(mib + 1), "refuse: would-lose"),
-        ("synchronous: what was not acknowledged is not lost", frozen_for_takeover().last_lsn(900 + 9 * mib), "promote i-b"),
+        (
+            "synchronous: what was not acknowledged is not lost",
+            frozen_for_takeover().last_lsn(900 + 9 * mib),
+            "promote i-b",
+        ),
         ("it is known before anything begins", writer_dead().asynchronous().last_lsn(901 + mib), "refuse: would-lose"),
     ]);
 }
@@ -169,9 +243,16 @@ fn i8_lag_gate() {
 fn i9_quorum() {
     check(&[
         ("ANY 1 (2): both must be seen", writer_dead().sql("i-c", silent()), "refuse: quorum-missing"),
-        ("also when the writer is off", writer_dead().sql("i-c", silent()).host("i-a", Host::Stopped), "refuse: quorum-missing"),
-        ("ANY 2 (2): one is enough",
-            writer_dead().sql("i-c", silent()).with(|seen| seen.state.synchronous.required = 2), "begin 6, freeze i-b"),
+        (
+            "also when the writer is off",
+            writer_dead().sql("i-c", silent()).host("i-a", Host::Stopped),
+            "refuse: quorum-missing",
+        ),
+        (
+            "ANY 2 (2): one is enough",
+            writer_dead().sql("i-c", silent()).with(|seen| seen.state.synchronous.required = 2),
+            "begin 6, freeze i-b",
+        ),
         ("nobody answers", writer_dead().sql("i-b", silent()).sql("i-c", silent()), "refuse: no-standby-answers"),
     ]);
 }
@@ -202,26 +283,57 @@ fn i11_order_after_promotion() {
     let follows = |seen: Observed| seen.sql("i-c", streaming(910, "i-b", 0.0));
     let record = "record 10.0.1.10/6 to 10.0.2.10/7";
     check(&[
-        ("everything, in order", promoted(),
-            &format!("wait for [ANY 1 (\"orders_c\")], slots orders_c, {record}, i-c follows 10.0.2.10, stop i-a, readers 10.0.3.10")),
-        ("a promotion that nobody noted is proven first",
-            promoted().with(|seen| { if let Some(change) = &mut seen.state.change { change.promoted = None; } }), "prove i-b"),
-        ("cut before the record", repaired(promoted()),
-            &format!("{record}, i-c follows 10.0.2.10, stop i-a, readers 10.0.3.10")),
+        (
+            "everything, in order",
+            promoted(),
+            &format!(
+                "wait for [ANY 1 (\"orders_c\")], slots orders_c, {record}, i-c follows 10.0.2.10, stop i-a, readers 10.0.3.10"
+            ),
+        ),
+        (
+            "a promotion that nobody noted is proven first",
+            promoted().with(|seen| {
+                if let Some(change) = &mut seen.state.change {
+                    change.promoted = None;
+                }
+            }),
+            "prove i-b",
+        ),
+        (
+            "cut before the record",
+            repaired(promoted()),
+            &format!("{record}, i-c follows 10.0.2.10, stop i-a, readers 10.0.3.10"),
+        ),
         ("cut before the others follow", moved(repaired(promoted())), "i-c follows 10.0.2.10, stop i-a"),
         ("cut before the old host is stopped", follows(moved(repaired(promoted()))), "stop i-a"),
         ("then the page", follows(moved(repaired(promoted()))).host("i-a", Host::Stopping), "finish i-b"),
-        ("Route 53 down: the rest is done", repaired(promoted()).with(|seen| seen.records = Seen::Unavailable("503".to_owned())),
-            "i-c follows 10.0.2.10, stop i-a"),
-        ("then a person is told", follows(repaired(promoted())).host("i-a", Host::Stopping)
-            .with(|seen| seen.records = Seen::Unavailable("503".to_owned())), "refuse: record-waits"),
-        ("a record of a later epoch is never touched", repaired(promoted()).with(|seen| {
-            if let Seen::Known(records) = &mut seen.records { records.epoch = Some(8); }
-        }), "refuse: record-not-ours"),
-        ("without a standby commits wait for none and readers get the writer",
-            promoted().sql("i-c", silent()), &format!("wait for [], {record}, stop i-a, readers 10.0.2.10")),
-        ("a new writer that dies is replaced by the same rules",
-            promoted().sql("i-b", silent()), "finish i-b"),
+        (
+            "Route 53 down: the rest is done",
+            repaired(promoted()).with(|seen| seen.records = Seen::Unavailable("503".to_owned())),
+            "i-c follows 10.0.2.10, stop i-a",
+        ),
+        (
+            "then a person is told",
+            follows(repaired(promoted()))
+                .host("i-a", Host::Stopping)
+                .with(|seen| seen.records = Seen::Unavailable("503".to_owned())),
+            "refuse: record-waits",
+        ),
+        (
+            "a record of a later epoch is never touched",
+            repaired(promoted()).with(|seen| {
+                if let Seen::Known(records) = &mut seen.records {
+                    records.epoch = Some(8);
+                }
+            }),
+            "refuse: record-not-ours",
+        ),
+        (
+            "without a standby commits wait for none and readers get the writer",
+            promoted().sql("i-c", silent()),
+            &format!("wait for [], {record}, stop i-a, readers 10.0.2.10"),
+        ),
+        ("a new writer that dies is replaced by the same rules", promoted().sql("i-b", silent()), "finish i-b"),
     ]);
 }
 
@@ -231,8 +343,11 @@ fn a_freeze_is_undone_when_the_writer_is_alive() {
     check(&[
         ("the change stops", alive.clone(), "refuse: alive-after-all"),
         ("standbys found frozen beside a healthy writer are freed", healthy().sql("i-b", frozen(900)), "hold 6"),
-        ("under the lease", healthy().sql("i-b", frozen(900)).with(|seen| seen.lease = Lease::Mine),
-            "slots orders_b, i-b follows 10.0.1.10"),
+        (
+            "under the lease",
+            healthy().sql("i-b", frozen(900)).with(|seen| seen.lease = Lease::Mine),
+            "slots orders_b, i-b follows 10.0.1.10",
+        ),
     ]);
     let steps = undo(&alive, &Reason::AliveAfterAll("i-a".to_owned()));
     assert!(
@@ -248,10 +363,16 @@ fn a_freeze_is_undone_when_the_writer_is_alive() {
 fn two_writers_are_a_persons_affair() {
     check(&[
         ("another member accepts writes", healthy().sql("i-c", writer(700, 1)), "refuse: two-writers"),
-        ("the named writer is a standby", healthy().sql("i-a", streaming(900, "i-b", 0.0)), "refuse: writer-in-recovery"),
-        ("an old writer that is still up while the change is finished is stopped",
+        (
+            "the named writer is a standby",
+            healthy().sql("i-a", streaming(900, "i-b", 0.0)),
+            "refuse: writer-in-recovery",
+        ),
+        (
+            "an old writer that is still up while the change is finished is stopped",
             promoted().sql("i-a", writer(950, 1)),
-            "wait for [ANY 1 (\"orders_c\")], slots orders_c, record 10.0.1.10/6 to 10.0.2.10/7, i-c follows 10.0.2.10, stop i-a, readers 10.0.3.10"),
+            "wait for [ANY 1 (\"orders_c\")], slots orders_c, record 10.0.1.10/6 to 10.0.2.10/7, i-c follows 10.0.2.10, stop i-a, readers 10.0.3.10",
+        ),
     ]);
 }
 
@@ -263,7 +384,7 @@ fn the_page_says_what_was_seen_done_and_lost() {
             writer: vec![address("i-b")],
             epoch: Some(7),
             reader: vec![address("i-c")],
-                ..Default::default()
+            ..Default::default()
         });
     });
     if let Sql::Writer(answer) = &mut seen.members[1].sql {

@@ -33,9 +33,22 @@ async fn a_dead_writer_is_replaced_in_the_right_order() {
     assert_taken_over(&world, "no cut");
     assert_eq!(world.pages.len(), 1);
     let order = [
-        "take the lease", "freeze i-b", "freeze i-c", "promote i-b", "note promotion", "let commits on i-b wait",
-        "publish the set", "create slots orders_c", "move the writer record", "note the move", "let i-c follow",
-        "stop instance i-a", "let the reader record", "write the ledger", "send the page", "write the ledger, send the page, name i-b",
+        "take the lease",
+        "freeze i-b",
+        "freeze i-c",
+        "promote i-b",
+        "note promotion",
+        "let commits on i-b wait",
+        "publish the set",
+        "create slots orders_c",
+        "move the writer record",
+        "note the move",
+        "let i-c follow",
+        "stop instance i-a",
+        "let the reader record",
+        "write the ledger",
+        "send the page",
+        "write the ledger, send the page, name i-b",
     ];
     assert_eq!(world.done.len(), order.len(), "{:#?}", world.done);
     for (done, expected) in world.done.iter().zip(order) {

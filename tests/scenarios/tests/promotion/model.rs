@@ -6,7 +6,9 @@
 
 use domain::{
     card::CardMember,
-    failover::{Host, Lease, Ledger, Member, Observed, Page, ReceiverSeen, Seen, Sql, StandbySeen, Step, Suspicion, WriterSeen},
+    failover::{
+        Host, Lease, Ledger, Member, Observed, Page, ReceiverSeen, Seen, Sql, StandbySeen, Step, Suspicion, WriterSeen,
+    },
     lsn::Lsn,
     policy::Policy,
     records::RecordsSeen,
@@ -238,9 +240,9 @@ impl Model {
                 slots: node.slots.iter().cloned().collect(),
             });
         }
-        let upstream_up = node.upstream.is_some_and(|upstream| {
-            self.nodes.iter().any(|(other, node)| address(other) == upstream && node.up)
-        });
+        let upstream_up = node
+            .upstream
+            .is_some_and(|upstream| self.nodes.iter().any(|(other, node)| address(other) == upstream && node.up));
         Sql::Standby(StandbySeen {
             timeline: node.timeline,
             received: Some(Lsn(node.lsn)),
