@@ -88,7 +88,6 @@ fn at(card: &Card, address: IpAddr) -> Option<&CardMember> {
 }
 
 /// Decides the next step.
-#[must_use]
 pub fn decide(seen: &Observed) -> Decision<Step, Reason> {
     let Observed { card, records, .. } = seen;
     let Some(state) = seen.state.as_ref() else { return Decision::Wait(Reason::Unclaimed) };

@@ -82,7 +82,6 @@ pub enum Reason {
 ///
 /// Nothing is executed before no writer is on record for a stack that does not
 /// exist yet: its members could not tell a cluster that was from one that is.
-#[must_use]
 pub fn decide(seen: &Observed) -> Decision<Step, Reason> {
     match &seen.dropped {
         Some(Drop::Failed(reason)) => return Decision::Refuse(Reason::Impossible(reason.clone())),
