@@ -77,9 +77,9 @@ async fn refuse<C: Cluster>(cluster: &mut C, seen: &Observed, reason: &Reason) -
     let mut undone = Ok(());
     for step in undo(seen, reason) {
         tracing::info!("undo: {step}");
-        undone = cluster.perform(&step).await;
-        if undone.is_err() {
-            break;
+        // One standby that cannot be freed must not keep the others frozen.
+        if let Err(failure) = cluster.perform(&step).await {
+            undone = undone.and(Err(failure));
         }
     }
     // The page goes out whether or not all could be undone.

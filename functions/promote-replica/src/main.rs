@@ -18,6 +18,10 @@ use promote_replica::{Report, change_writer};
 use reconcile::{Failure, World};
 use serde_json::Value;
 
+/// How long before the silence the writer's last known position may have been
+/// read: a few probes.
+const LAST_POSITION_KEEPS_MS: u64 = 5_000;
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     tracing::init_default_subscriber();
@@ -36,6 +40,8 @@ async fn main() -> Result<(), Error> {
 /// One cluster that fails hides no other; the first failure is the answer.
 async fn handle(clients: &Clients, event: &Value, pass: &str, deadline_ms: u64) -> Result<Vec<Report>, Failure> {
     let at_ms = now_ms();
+    // Lambda's retry comes with the same request id, maybe beside the first try: it is another pass.
+    let pass = &format!("{pass}-{at_ms}");
     let meaning = meaning_for(Function::PromoteReplica, &clients.fleet, event);
     tracing::info!("woken: {meaning}");
     let cards = find(clients, &meaning).await?;
@@ -109,12 +115,17 @@ fn by(meaning: &Meaning) -> String {
 
 fn suspected(meaning: &Meaning) -> Option<Suspected> {
     let Meaning::Suspicion(seen) = meaning else { return None };
+    // From a run that ended long before the silence it says nothing of what was written since.
+    let fresh = match (seen.last_lsn_at_ms, seen.silent_since_ms) {
+        (Some(at), Some(since)) => at + LAST_POSITION_KEEPS_MS >= since,
+        _ => false,
+    };
     Some(Suspected {
         member: seen.member.clone(),
         failures: seen.failures.and_then(|failures| u32::try_from(failures).ok()).unwrap_or_default(),
         // Without a beginning there is no span, and so no witness.
         silent_since_ms: seen.silent_since_ms.unwrap_or(u64::MAX),
-        last_lsn: seen.last_lsn,
+        last_lsn: seen.last_lsn.filter(|_| fresh),
         synchronous_setting: seen.synchronous_setting.clone(),
     })
 }

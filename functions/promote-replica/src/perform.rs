@@ -41,7 +41,7 @@ impl World for InAws<'_> {
     async fn perform(&mut self, step: &Step) -> Result<(), Failure> {
         self.in_time()?;
         match step {
-            Step::Begin { epoch, from, seen, silent_since_ms, last_writer_lsn } => {
+            Step::Begin { epoch, from, seen, silent_since_ms, last_writer_lsn, synchronous_setting } => {
                 let change = Change {
                     from: from.clone(),
                     seen: seen.clone(),
@@ -51,6 +51,9 @@ impl World for InAws<'_> {
                     woken_by: self.waking.by.clone(),
                     began_at_ms: now_ms(),
                     synchronous: self.state()?.synchronous.clone(),
+                    synchronous_setting: synchronous_setting.clone(),
+                    promoting: None,
+                    new_silent_since_ms: None,
                     sure: None,
                     promoted: None,
                     record_moved_at_ms: None,
@@ -60,15 +63,18 @@ impl World for InAws<'_> {
             }
             Step::Hold { epoch } => self.hold(*epoch).await,
             Step::Freeze(who) => {
-                self.connector.freeze(&self.target(who)?, SETTING).await?;
-                Ok(())
+                let frozen = self.connector.freeze(&self.target(who)?, SETTING).await;
+                self.or_left_out(who, frozen.map(drop))
             }
             Step::Follow { standby, upstream } => {
                 let port = self.card.port;
-                self.connector.follow(&self.target(standby)?, *upstream, port, &standby.name, SETTING).await
+                let followed =
+                    self.connector.follow(&self.target(standby)?, *upstream, port, &standby.name, SETTING).await;
+                self.or_left_out(standby, followed)
             }
             Step::StopHost(who) => self.stop_host(who).await,
             Step::Promote { member, timeline, epoch, evidence, lost_bytes } => {
+                self.note(|change| change.promoting = Some(member.id.clone())).await?;
                 self.connector.promote(&self.target(member)?, PROMOTION).await?;
                 let seen = self.connector.prove(&self.target(member)?, *epoch, &member.id, SETTING).await?;
                 self.note_promotion(member, seen, *timeline, Some(evidence.to_string()), *lost_bytes).await
@@ -80,6 +86,7 @@ impl World for InAws<'_> {
                 let before = seen.timeline.saturating_sub(1);
                 self.note_promotion(member, seen, before, None, None).await
             }
+            Step::NoteSilence(since_ms) => self.note(|change| change.new_silent_since_ms = *since_ms).await,
             Step::SetSynchronous { member, synchronous } => self.set_synchronous(member, synchronous).await,
             Step::PrepareSlots { member, slots } => {
                 self.connector.prepare_slots(&self.target(member)?, slots, SETTING).await
@@ -109,7 +116,12 @@ impl Cluster for InAws<'_> {
     }
 
     async fn page(&mut self, kind: &str, page: &Page) -> Result<(), Failure> {
-        let first = self.clients.states.tell_once(&self.card.cluster, kind, now_ms(), TELL_AGAIN_MS).await?;
+        let told = self.clients.states.tell_once(&self.card.cluster, kind, now_ms(), TELL_AGAIN_MS).await;
+        // Rather told twice than not at all.
+        let first = told.unwrap_or_else(|failure| {
+            tracing::warn!("{}", failure.story());
+            true
+        });
         if !first {
             tracing::info!("not paged again within {} min: {}", TELL_AGAIN_MS / 60_000, page.subject);
             return Ok(());
@@ -209,13 +221,36 @@ impl InAws<'_> {
         Ok(())
     }
 
-    /// Applied first, published second: until then the published set is the
-    /// old one, whose quorum no later pass can misread, since the change is
-    /// still open and names the new writer.
+    /// At every moment the quorum of the published set must meet whatever set
+    /// acknowledges. A set that asks less or names others is published before it
+    /// is applied, one that only leaves names out after it.
     async fn set_synchronous(&mut self, member: &Who, synchronous: &Synchronous) -> Result<(), Failure> {
-        self.connector.set_synchronous(&self.target(member)?, &synchronous.setting(), SETTING).await?;
-        let epoch = self.state()?.epoch;
-        self.clients.states.publish_synchronous(&self.card.cluster, epoch, &self.pass, synchronous).await
+        let (epoch, published) = (self.state()?.epoch, self.state()?.synchronous.clone());
+        let leaves_out_only = synchronous.required >= published.required
+            && synchronous.names.iter().all(|name| published.names.contains(name));
+        let target = self.target(member)?;
+        if leaves_out_only {
+            self.connector.set_synchronous(&target, &synchronous.setting(), SETTING).await?;
+        }
+        self.clients.states.publish_synchronous(&self.card.cluster, epoch, &self.pass, synchronous).await?;
+        if !leaves_out_only {
+            self.connector.set_synchronous(&target, &synchronous.setting(), SETTING).await?;
+        }
+        Ok(())
+    }
+
+    /// A standby that cannot be altered (its disk is full, say) is one that does
+    /// not answer, for the rest of this pass: the rules for that decide, instead
+    /// of the whole change failing on it for ever.
+    fn or_left_out(&mut self, who: &Who, done: Result<(), Failure>) -> Result<(), Failure> {
+        match done {
+            Err(failure) if !matches!(failure, Failure::LostRace { .. }) => {
+                tracing::warn!("{} is left out: {}", who.id, failure.story());
+                self.learnt.leave_out(&who.id, failure.story());
+                Ok(())
+            }
+            done => done,
+        }
     }
 
     async fn move_record(&mut self, from: Option<(IpAddr, u64)>, to: (IpAddr, u64)) -> Result<(), Failure> {

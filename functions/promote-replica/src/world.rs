@@ -55,6 +55,13 @@ pub(crate) struct Learnt {
     pub stop_problem: Option<String>,
 }
 
+impl Learnt {
+    /// A member that this pass can do nothing with counts as one that does not answer.
+    pub(crate) fn leave_out(&mut self, id: &str, problem: String) {
+        self.silent.insert(id.to_owned(), problem);
+    }
+}
+
 impl InAws<'_> {
     pub(crate) async fn look(&mut self) -> Result<Observed, Failure> {
         let state = self.clients.states.read(&self.card.cluster).await?;
@@ -179,11 +186,10 @@ impl InAws<'_> {
 
     fn lease(&self, state: &State, now: u64) -> Lease {
         match &state.holder {
+            Some(holder) if holder.expires_at_ms <= now => Lease::Free,
             Some(holder) if holder.id == self.pass => Lease::Mine,
-            Some(holder) if holder.expires_at_ms > now => {
-                Lease::Other(Duration::from_millis(holder.expires_at_ms - now))
-            }
-            _ => Lease::Free,
+            Some(holder) => Lease::Other(Duration::from_millis(holder.expires_at_ms - now)),
+            None => Lease::Free,
         }
     }
 

@@ -42,6 +42,15 @@ impl Synchronous {
         format!("ANY {} ({})", self.required, names.join(", "))
     }
 
+    /// Whether a value of `synchronous_standby_names` means the same as this set.
+    #[must_use]
+    pub fn is_setting(&self, text: &str) -> bool {
+        let squeeze = |text: &str| -> String {
+            text.chars().filter(|letter| !letter.is_whitespace() && *letter != '"').collect()
+        };
+        squeeze(text) == squeeze(&self.setting())
+    }
+
     /// Whether a commit waits for at least one standby.
     #[must_use]
     pub fn is_on(&self) -> bool {
@@ -81,6 +90,17 @@ pub struct Change {
     /// The set that commits waited for when the change began.
     #[serde(default)]
     pub synchronous: Synchronous,
+    /// The old writer's `synchronous_standby_names` that a probe saw last, when
+    /// one did: a person may have changed it.
+    #[serde(default)]
+    pub synchronous_setting: Option<String>,
+    /// Whom a pass was about to promote. Noted before `pg_promote`, which cannot
+    /// be withdrawn: from then on nobody else may be promoted in its place.
+    #[serde(default)]
+    pub promoting: Option<String>,
+    /// Since when the new writer does not answer, in milliseconds since 1970.
+    #[serde(default)]
+    pub new_silent_since_ms: Option<u64>,
     /// Why the old writer can acknowledge no more writes; set before promotion.
     #[serde(default)]
     pub sure: Option<String>,
@@ -107,4 +127,14 @@ pub struct Promoted {
     pub timeline: [u32; 2],
     /// When it accepted a write.
     pub at_ms: u64,
+}
+
+impl Change {
+    /// Whether the old writer's commits waited for standbys by the published
+    /// set, as far as anyone saw: only then was nothing acknowledged lost.
+    #[must_use]
+    pub fn was_synchronous(&self) -> bool {
+        let as_published = |setting: &String| self.synchronous.is_setting(setting);
+        self.synchronous.is_on() && self.synchronous_setting.as_ref().is_none_or(as_published)
+    }
 }

@@ -48,6 +48,8 @@ SELECT CASE
                 'flushed', flush_lsn) ORDER BY application_name), '[]')
             FROM pg_stat_replication),
         'slots', (SELECT coalesce(json_agg(slot_name ORDER BY slot_name), '[]')
-            FROM pg_replication_slots WHERE slot_type = 'physical' AND NOT temporary)))
+            FROM pg_replication_slots
+           -- A slot that lost its log serves no standby: it is as good as missing.
+           WHERE slot_type = 'physical' AND NOT temporary AND wal_status IS DISTINCT FROM 'lost')))
     END::text
 FROM look

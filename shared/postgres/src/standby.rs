@@ -21,6 +21,15 @@ const FROZEN: &str = "SELECT current_setting('primary_conninfo') = ''
     AND NOT EXISTS (SELECT FROM pg_stat_wal_receiver)
     AND NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'walreceiver')";
 
+/// How far it reaches is known: it has received more than it replayed, or it
+/// waits for log because it has read all that lies on its own disk.
+///
+/// A standby that restarted without its upstream knows no received position,
+/// and its replayed one is behind what it once acknowledged until then.
+const READ_OUT: &str = "SELECT coalesce(pg_last_wal_receive_lsn() > pg_last_wal_replay_lsn(), false)
+    OR EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'startup'
+        AND wait_event IN ('RecoveryWalStream', 'RecoveryRetrieveRetryInterval'))";
+
 /// Looks in a row that must find a standby frozen. The postmaster signals all
 /// its processes together, but a receiver that was being forked in that moment
 /// shows up, and is ended, a few milliseconds later.
@@ -46,6 +55,7 @@ impl Connector {
             session.run("ALTER SYSTEM", "ALTER SYSTEM SET primary_conninfo = ''").await?;
             session.reload().await?;
             session.until("the WAL receiver to end", FROZEN, &[], FROZEN_LOOKS).await?;
+            session.until("its own log to be read", READ_OUT, &[], 1).await?;
             match session.look().await? {
                 Sql::Standby(seen) => Ok(seen),
                 other => Err(Trouble::Role(format!("promoted while it was being frozen: {other:?}"))),

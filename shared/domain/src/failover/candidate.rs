@@ -93,21 +93,27 @@ pub(super) fn choose<'a>(seen: &'a Observed, from: &str) -> Result<Survivor<'a>,
     Ok(*chosen)
 }
 
-/// I8: what promoting `chosen` loses against the last known write position, in
-/// bytes; `None` when that position is not known or nothing can be lost.
+/// I8: what promoting `chosen` in place of `from` loses against the last known
+/// write position, in bytes; `None` when nothing acknowledged can be lost.
 ///
 /// # Errors
 ///
-/// [`Reason::WouldLose`] over the policy's limit, in asynchronous mode.
-pub(super) fn lag_gate(seen: &Observed, last_known: Option<Lsn>, chosen: Lsn) -> Result<Option<u64>, Reason> {
-    if seen.state.synchronous.is_on() {
+/// In asynchronous mode: [`Reason::WouldLose`] over the policy's limit, and
+/// [`Reason::LossUnknown`] when nobody knows how far the old writer had come.
+pub(super) fn lag_gate(
+    seen: &Observed,
+    from: &str,
+    last_known: Option<Lsn>,
+    chosen: Lsn,
+) -> Result<Option<u64>, Reason> {
+    if seen.is_synchronous(from) {
         return Ok(None);
     }
-    let lost = last_known.map(|last| chosen.behind(last));
-    match lost {
-        Some(bytes) if bytes > seen.policy.max_lost_bytes => {
-            Err(Reason::WouldLose { bytes, allowed: seen.policy.max_lost_bytes })
-        }
-        _ => Ok(lost),
+    let allowed = seen.policy.max_lost_bytes;
+    match last_known.map(|last| chosen.behind(last)) {
+        // watch-clusters, which probes the writer, has not spoken yet.
+        None => Err(Reason::LossUnknown { allowed, may_come: seen.suspicion.is_none() }),
+        Some(bytes) if bytes > allowed => Err(Reason::WouldLose { bytes, allowed }),
+        Some(bytes) => Ok(Some(bytes)),
     }
 }

@@ -55,9 +55,7 @@ fn stopped(member: &Member) -> Option<Evidence> {
 /// R + W > N: with `ANY k (n)`, n - k + 1 frozen leave k - 1.
 fn commits_frozen(seen: &Observed, from: &str) -> Option<Evidence> {
     let Synchronous { required, names } = &seen.state.synchronous;
-    // A writer whose setting was changed by hand may acknowledge by other rules
-    // than the published ones: then nothing follows from frozen standbys.
-    if !seen.state.synchronous.is_on() || seen.setting_differs() {
+    if !seen.is_synchronous(from) {
         return None;
     }
     let frozen = seen

@@ -6,7 +6,7 @@ use crate::{
     records::RecordsSeen,
     state::{Change, Synchronous},
 };
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 /// Goes on after `new` was promoted: there is no way back.
 ///
@@ -23,9 +23,13 @@ fn complete(seen: &Observed, change: &Change, new: &Member) -> Result<Decision<S
     if change.promoted.is_none() {
         return Ok(Decision::Act(vec![Step::Prove { member: new.target(), epoch: seen.state.epoch }]));
     }
-    let steps = remaining(seen, change, new, answer)?;
+    let (steps, problem) = remaining(seen, change, new, answer);
     if !steps.is_empty() {
         return Ok(Decision::Act(steps));
+    }
+    // A record that is not as expected holds up nothing but itself.
+    if let Some(problem) = problem {
+        return Err(problem);
     }
     match &seen.records {
         Seen::Known(_) => Ok(finish(seen, change, new)),
@@ -38,9 +42,12 @@ fn complete(seen: &Observed, change: &Change, new: &Member) -> Result<Decision<S
     }
 }
 
-/// I11: what is left to do, in order.
-fn remaining(seen: &Observed, change: &Change, new: &Member, answer: &WriterSeen) -> Result<Vec<Step>, Reason> {
-    let mut steps = Vec::new();
+/// I11: what is left to do, in order, and what a person must look at after it.
+fn remaining(seen: &Observed, change: &Change, new: &Member, answer: &WriterSeen) -> (Vec<Step>, Option<Reason>) {
+    let (mut steps, mut problem) = (Vec::new(), None);
+    if change.new_silent_since_ms.is_some() {
+        steps.push(Step::NoteSilence(None));
+    }
     let synchronous = repaired(seen, change);
     if seen.state.synchronous != synchronous || !holds(answer, &synchronous) {
         steps.push(Step::SetSynchronous { member: new.target(), synchronous });
@@ -48,7 +55,10 @@ fn remaining(seen: &Observed, change: &Change, new: &Member, answer: &WriterSeen
     let Follow { slots, follow } = follow_steps(seen, new, answer);
     steps.extend(slots);
     if let Seen::Known(records) = &seen.records {
-        steps.extend(writer_record(seen, new, records)?);
+        match writer_record(seen, new, records) {
+            Ok(step) => steps.extend(step),
+            Err(reason) => problem = Some(reason),
+        }
     }
     steps.extend(follow);
     if let Some(old) = seen.member(&change.from)
@@ -60,18 +70,30 @@ fn remaining(seen: &Observed, change: &Change, new: &Member, answer: &WriterSeen
     if let Seen::Known(records) = &seen.records {
         steps.extend(reader_record(seen, new, records));
     }
-    Ok(steps)
+    (steps, problem)
 }
 
-/// The new writer fell silent before the change was finished. The change ends
-/// with it as the writer of record, so that it is replaced by the same rules,
-/// with the same proof, as any other writer.
+/// How long the new writer may be silent before the change ends without it:
+/// longer than a checkpoint or the rush of all clients at once keeps it busy.
+const NEW_WRITER_SILENCE: Duration = Duration::from_secs(10);
+
+/// The new writer fell silent before the change was finished. When it stays
+/// so, the change ends with it as the writer of record, so that it is replaced
+/// by the same rules, with the same proof, as any other writer.
 fn lost_again(seen: &Observed, change: &Change, new: &Member) -> Decision<Step, Reason> {
     match &new.sql {
-        Sql::Silent(_) | Sql::Refused => finish(seen, change, new),
-        Sql::Standby(_) => Decision::Refuse(Reason::WriterInRecovery(new.card.id.clone())),
-        _ => Decision::Wait(Reason::NotAsked(new.card.id.clone())),
+        Sql::Silent(_) | Sql::Refused => {}
+        Sql::Standby(_) => return Decision::Refuse(Reason::WriterInRecovery(new.card.id.clone())),
+        _ => return Decision::Wait(Reason::NotAsked(new.card.id.clone())),
     }
+    let Some(since) = change.new_silent_since_ms else {
+        return Decision::Act(vec![Step::NoteSilence(Some(seen.looked_at_ms))]);
+    };
+    let silent_for = Duration::from_millis(seen.looked_at_ms.saturating_sub(since));
+    if silent_for < NEW_WRITER_SILENCE {
+        return Decision::Wait(Reason::NewWriterSilent { member: new.card.id.clone(), silent_for });
+    }
+    finish(seen, change, new)
 }
 
 fn finish(seen: &Observed, change: &Change, new: &Member) -> Decision<Step, Reason> {
@@ -89,21 +111,28 @@ fn finish(seen: &Observed, change: &Change, new: &Member) -> Decision<Step, Reas
 /// of them as before if there are so many. Waiting for the dead would hang
 /// every commit and block the next promotion (its quorum could never be seen).
 ///
-/// A change that was cut short keeps what it published.
+/// What this change has published stays: one look that misses a standby must
+/// not make commits wait for nobody.
 fn repaired(seen: &Observed, change: &Change) -> Synchronous {
-    let old = &seen.state.synchronous;
-    if !old.is_on() {
-        return old.clone();
+    let (old, published) = (&change.synchronous, &seen.state.synchronous);
+    if !old.is_on() || published != old {
+        return published.clone();
     }
-    let mut names: Vec<String> =
-        candidate::survivors(seen, &change.from).iter().map(|left| left.member.card.name.clone()).collect();
+    let new = change.promoted.as_ref().map(|promoted| promoted.member.as_str());
+    let stays = |member: &&Member| match &member.sql {
+        Sql::Standby(_) => true,
+        _ => old.names.contains(&member.card.name) && !matches!(member.host, Host::Stopped | Host::Terminated),
+    };
+    let others =
+        seen.members.iter().filter(|member| member.card.id != change.from && Some(member.card.id.as_str()) != new);
+    let mut names: Vec<String> = others.filter(stays).map(|left| left.card.name.clone()).collect();
     names.sort();
     let required = old.required.min(u32::try_from(names.len()).unwrap_or(u32::MAX));
     Synchronous { required, names }
 }
 
 fn holds(answer: &WriterSeen, synchronous: &Synchronous) -> bool {
-    super::squeeze(&answer.synchronous_setting) == super::squeeze(&synchronous.setting())
+    synchronous.is_setting(&answer.synchronous_setting)
 }
 
 /// The step that moves the writer record, when it is not there yet.

@@ -131,17 +131,15 @@ impl Observed {
         self.suspicion.as_ref().filter(|suspicion| suspicion.member == id)
     }
 
-    /// Whether a probe saw another `synchronous_standby_names` on the writer
-    /// than the published set.
-    fn setting_differs(&self) -> bool {
-        let seen = self.suspicion.as_ref().and_then(|suspicion| suspicion.synchronous_setting.as_deref());
-        seen.is_some_and(|seen| squeeze(seen) != squeeze(&self.state.synchronous.setting()))
+    /// Whether `from` acknowledges commits by the published set: it is on, and no
+    /// probe saw another `synchronous_standby_names`, in this wake-up or in the
+    /// one that began the change. Otherwise nothing follows from standbys.
+    fn is_synchronous(&self, from: &str) -> bool {
+        let published = self.state.change.as_ref().map_or(&self.state.synchronous, |change| &change.synchronous);
+        let told = self.suspicion_of(from).and_then(|suspicion| suspicion.synchronous_setting.as_ref());
+        let noted = self.state.change.as_ref().and_then(|change| change.synchronous_setting.as_ref());
+        published.is_on() && told.into_iter().chain(noted).all(|setting| published.is_setting(setting))
     }
-}
-
-/// A setting without the blanks and quotes that do not change its meaning.
-fn squeeze(setting: &str) -> String {
-    setting.chars().filter(|letter| !letter.is_whitespace() && *letter != '"').collect()
 }
 
 /// Decides what happens next to the cluster in `seen`.
@@ -217,12 +215,17 @@ fn follow_steps(seen: &Observed, writer: &Member, answer: &WriterSeen) -> Follow
 #[must_use]
 pub fn undo(seen: &Observed, because: &Reason) -> Vec<Step> {
     let Some(change) = &seen.state.change else { return Vec::new() };
-    if seen.lease != Lease::Mine || takeover::promoted(seen, change).is_some() {
+    let begun = change.promoting.as_ref().is_some_and(|id| !takeover::is_off_for_good(seen, id));
+    if seen.lease != Lease::Mine || begun || takeover::promoted(seen, change).is_some() {
         return Vec::new();
     }
     let mut steps = Vec::new();
     if let Some(from) = seen.member(&change.from) {
-        let frozen = seen.members.iter().filter(|member| member.sql.is_frozen());
+        // Also one whose receiver has not ended yet: it is frozen once it has.
+        let frozen = seen
+            .members
+            .iter()
+            .filter(|member| matches!(&member.sql, Sql::Standby(standby) if standby.upstream.is_none()));
         steps.extend(frozen.map(|member| Step::Follow { standby: member.target(), upstream: from.card.address }));
     }
     steps.push(Step::Abandon { because: because.to_string() });

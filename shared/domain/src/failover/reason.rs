@@ -102,6 +102,22 @@ pub enum Reason {
         /// How much it may.
         allowed: u64,
     },
+    /// How much would be lost is not known.
+    LossUnknown {
+        /// How much may be.
+        allowed: u64,
+        /// Whether `watch-clusters` may still say how far the old writer had come.
+        may_come: bool,
+    },
+    /// A promotion was begun, and the member does not say whether it was done.
+    PromotionUnknown(String),
+    /// The new writer does not answer.
+    NewWriterSilent {
+        /// Which member.
+        member: String,
+        /// Since when.
+        silent_for: Duration,
+    },
     /// The old writer answers again.
     AliveAfterAll(String),
     /// The old writer's instance is being stopped.
@@ -147,6 +163,8 @@ impl Reason {
                 | Reason::LocalRestart { .. }
                 | Reason::StillStreaming { .. }
                 | Reason::NotOpenYet
+                | Reason::LossUnknown { may_come: true, .. }
+                | Reason::NewWriterSilent { .. }
                 | Reason::AwaitingStop(_)
         )
     }
@@ -174,6 +192,9 @@ impl Reason {
             Reason::NobodyMayBePromoted => "nobody-may-be-promoted",
             Reason::SurvivorAhead { .. } => "survivor-ahead",
             Reason::WouldLose { .. } => "would-lose",
+            Reason::LossUnknown { .. } => "loss-unknown",
+            Reason::PromotionUnknown(_) => "promotion-unknown",
+            Reason::NewWriterSilent { .. } => "new-writer-silent",
             Reason::AliveAfterAll(_) => "alive-after-all",
             Reason::AwaitingStop(_) => "awaiting-stop",
             Reason::NoEvidence { .. } => "no-evidence",
@@ -234,6 +255,17 @@ impl fmt::Display for Reason {
             }
             Reason::WouldLose { bytes: lost, allowed } => {
                 write!(f, "taking over would lose {} of log, the policy allows {}", bytes(*lost), bytes(*allowed))
+            }
+            Reason::LossUnknown { allowed, .. } => write!(
+                f,
+                "replication is asynchronous and no probe saw how far the old writer had come; the policy allows to lose {}",
+                bytes(*allowed)
+            ),
+            Reason::PromotionUnknown(id) => {
+                write!(f, "a promotion of {id} was begun and {id} does not say whether it was done")
+            }
+            Reason::NewWriterSilent { member, silent_for } => {
+                write!(f, "the new writer {member} has not answered for {}", seconds(*silent_for))
             }
             Reason::AliveAfterAll(id) => write!(f, "{id} answers again"),
             Reason::AwaitingStop(id) => write!(f, "instance {id} is being stopped; `stopping` is no proof yet"),

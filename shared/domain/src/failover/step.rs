@@ -32,6 +32,8 @@ pub enum Step {
         silent_since_ms: u64,
         /// Its last known write position.
         last_writer_lsn: Option<Lsn>,
+        /// Its `synchronous_standby_names` that a probe saw last.
+        synchronous_setting: Option<String>,
     },
     /// Take the lease of a change that another pass left, or to mend
     /// something small; the epoch stays.
@@ -70,7 +72,9 @@ pub enum Step {
         /// The epoch, which the proving write carries.
         epoch: u64,
     },
-    /// Set whom the new writer's commits wait for, then publish it.
+    /// Note since when the new writer does not answer, or that it does.
+    NoteSilence(Option<u64>),
+    /// Set whom the new writer's commits wait for, and publish it.
     SetSynchronous {
         /// The new writer.
         member: Target,
@@ -121,6 +125,8 @@ impl fmt::Display for Step {
             Step::StopHost(target) => write!(f, "stop instance {}", target.id),
             Step::Promote { member, evidence, .. } => write!(f, "promote {}, sure because {evidence}", member.id),
             Step::Prove { member, .. } => write!(f, "prove that {} accepts writes", member.id),
+            Step::NoteSilence(None) => write!(f, "note that the new writer answers again"),
+            Step::NoteSilence(Some(_)) => write!(f, "note that the new writer does not answer"),
             Step::SetSynchronous { member, synchronous } if synchronous.is_on() => {
                 write!(f, "let commits on {} wait for {}", member.id, synchronous.setting())
             }

@@ -78,7 +78,7 @@ impl Ledger {
             promoted_at_lsn: promoted.at,
             evidence: change.sure.clone().unwrap_or_default(),
             seen: change.seen.clone(),
-            synchronous: change.synchronous.is_on(),
+            synchronous: change.was_synchronous(),
             silent_since_ms: change.silent_since_ms,
             woken_at_ms: change.woken_at_ms,
             woken_by: change.woken_by.clone(),
@@ -87,7 +87,7 @@ impl Ledger {
             record_moved_at_ms: moved,
             finished_at_ms,
             rto_ms: moved.map(|moved| moved.saturating_sub(change.silent_since_ms)),
-            rpo_bytes: if change.synchronous.is_on() { Some(0) } else { change.lost_bytes },
+            rpo_bytes: if change.was_synchronous() { Some(0) } else { change.lost_bytes },
         })
     }
 

@@ -103,7 +103,7 @@ fn damped(seen: &Observed, writer: &Member) -> Result<(), Reason> {
     }
     let chosen = candidate::choose(seen, &writer.card.id)?;
     let last = seen.suspicion_of(&writer.card.id).and_then(|suspicion| suspicion.last_lsn);
-    candidate::lag_gate(seen, last, chosen.furthest)?;
+    candidate::lag_gate(seen, &writer.card.id, last, chosen.furthest)?;
     Ok(())
 }
 
@@ -119,6 +119,7 @@ fn begin(seen: &Observed, writer: &Member, lines: Vec<String>) -> Decision<Step,
         seen: lines,
         silent_since_ms: seen.silent_since_ms.map_or(suspected_since, |since| since.min(suspected_since)),
         last_writer_lsn: suspicion.and_then(|suspicion| suspicion.last_lsn),
+        synchronous_setting: suspicion.and_then(|suspicion| suspicion.synchronous_setting.clone()),
     }];
     if takeover::may_freeze(seen, writer) {
         steps.extend(takeover::freeze_steps(seen, &writer.card.id));

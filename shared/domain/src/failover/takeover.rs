@@ -1,6 +1,6 @@
 //! I5 to I8: from the lease to the promotion.
 
-use super::{Host, Member, Observed, Reason, Sql, Step, candidate, evidence, finish};
+use super::{Host, Member, Observed, Reason, Sql, Step, candidate, candidate::Survivor, evidence, finish};
 use crate::{decision::Decision, state::Change};
 
 /// Goes on with a change whose lease this pass holds.
@@ -31,6 +31,11 @@ fn towards_promotion(seen: &Observed, change: &Change) -> Decision<Step, Reason>
     if matches!(from.sql, Sql::Writer(_) | Sql::Alive(_)) && !is_off(&from.host) {
         return Decision::Refuse(Reason::AliveAfterAll(from.card.id.clone()));
     }
+    if let Some(begun) = &change.promoting
+        && !is_off_for_good(seen, begun)
+    {
+        return promote_again(seen, change, from, begun);
+    }
     if !may_freeze(seen, from) {
         return stop(from);
     }
@@ -40,13 +45,21 @@ fn towards_promotion(seen: &Observed, change: &Change) -> Decision<Step, Reason>
     }
     let chosen = match candidate::choose(seen, &change.from) {
         Ok(chosen) => chosen,
-        Err(reason) => return Decision::Refuse(reason),
+        Err(reason) => return stopped_by(reason),
     };
-    let lost_bytes = match candidate::lag_gate(seen, change.last_writer_lsn, chosen.furthest) {
+    let lost_bytes = match candidate::lag_gate(seen, &change.from, change.last_writer_lsn, chosen.furthest) {
         Ok(lost) => lost,
-        Err(reason) => return Decision::Refuse(reason),
+        Err(reason) => return stopped_by(reason),
     };
-    match evidence::prove(seen, &change.from) {
+    promote(seen, from, chosen, lost_bytes)
+}
+
+fn stopped_by(reason: Reason) -> Decision<Step, Reason> {
+    if reason.is_passing() { Decision::Wait(reason) } else { Decision::Refuse(reason) }
+}
+
+fn promote(seen: &Observed, from: &Member, chosen: Survivor<'_>, lost_bytes: Option<u64>) -> Decision<Step, Reason> {
+    match evidence::prove(seen, &from.card.id) {
         None => stop(from),
         Some(evidence) => Decision::Act(vec![Step::Promote {
             member: chosen.member.target(),
@@ -58,12 +71,26 @@ fn towards_promotion(seen: &Observed, change: &Change) -> Decision<Step, Reason>
     }
 }
 
+/// A pass noted whom it promotes, and did not live to say more. `pg_promote`
+/// cannot be withdrawn, so that nobody else may be promoted now.
+fn promote_again(seen: &Observed, change: &Change, from: &Member, begun: &str) -> Decision<Step, Reason> {
+    let survivors = candidate::survivors(seen, &change.from);
+    match survivors.into_iter().find(|survivor| survivor.member.card.id == begun) {
+        Some(chosen) => promote(seen, from, chosen, change.lost_bytes),
+        None => Decision::Refuse(Reason::PromotionUnknown(begun.to_owned())),
+    }
+}
+
+/// Whether a member can no longer come out of recovery by itself.
+pub(super) fn is_off_for_good(seen: &Observed, id: &str) -> bool {
+    seen.member(id).is_some_and(|member| is_off(&member.host))
+}
+
 /// Whether standbys may be cut from `from` now: where the freeze is the proof,
 /// or when it is off anyway. Otherwise each commit that still reaches a standby
 /// is one less to lose.
 pub(super) fn may_freeze(seen: &Observed, from: &Member) -> bool {
-    let freeze_is_proof = seen.state.synchronous.is_on() && !seen.setting_differs();
-    freeze_is_proof || is_off(&from.host)
+    seen.is_synchronous(&from.card.id) || is_off(&from.host)
 }
 
 /// The steps after which no standby that answers receives from anybody.

@@ -194,6 +194,9 @@ impl Chain for Observed {
                 woken_by: "suspicion".to_owned(),
                 began_at_ms: NOW - 50,
                 synchronous: seen.state.synchronous.clone(),
+                synchronous_setting: None,
+                promoting: None,
+                new_silent_since_ms: None,
                 sure: None,
                 promoted: None,
                 record_moved_at_ms: None,
@@ -245,6 +248,7 @@ fn word(step: &domain::failover::Step) -> String {
         Step::StopHost(target) => format!("stop {}", target.id),
         Step::Promote { member, .. } => format!("promote {}", member.id),
         Step::Prove { member, .. } => format!("prove {}", member.id),
+        Step::NoteSilence(since) => format!("silence {}", since.is_some()),
         Step::SetSynchronous { synchronous, .. } => format!("wait for [{}]", synchronous.setting()),
         Step::PrepareSlots { slots, .. } => format!("slots {}", slots.join("+")),
         Step::MoveWriterRecord { from, to } => {

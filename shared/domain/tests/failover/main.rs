@@ -106,8 +106,8 @@ fn i1_one_decider() {
 
 #[test]
 fn i5_evidence_by_stopping() {
-    let asynchronous = || writer_dead().asynchronous();
-    let changing = || asynchronous().changing();
+    let asynchronous = || writer_dead().asynchronous().last_lsn(900);
+    let changing = || asynchronous().changing().last_lsn(900);
     check(&[
         (
             "stopped is seen without waiting for probes",
@@ -235,6 +235,12 @@ fn i8_lag_gate() {
             frozen_for_takeover().last_lsn(900 + 9 * mib),
             "promote i-b",
         ),
+        (
+            "an unknown position may still come from watch-clusters",
+            healthy().asynchronous().sql("i-a", Sql::Refused).host("i-a", Host::Stopped),
+            "wait: loss-unknown",
+        ),
+        ("or is a person's choice", writer_dead().asynchronous(), "refuse: loss-unknown"),
         ("it is known before anything begins", writer_dead().asynchronous().last_lsn(901 + mib), "refuse: would-lose"),
     ]);
 }
@@ -280,6 +286,13 @@ fn i11_order_after_promotion() {
             }
         })
     };
+    let new_silent = |ms: u64| {
+        promoted().sql("i-b", silent()).with(|seen| {
+            if let Some(change) = &mut seen.state.change {
+                change.new_silent_since_ms = Some(NOW - ms);
+            }
+        })
+    };
     let follows = |seen: Observed| seen.sql("i-c", streaming(910, "i-b", 0.0));
     let record = "record 10.0.1.10/6 to 10.0.2.10/7";
     check(&[
@@ -320,21 +333,91 @@ fn i11_order_after_promotion() {
             "refuse: record-waits",
         ),
         (
-            "a record of a later epoch is never touched",
+            "a record of a later epoch is never touched, and holds up nothing else",
             repaired(promoted()).with(|seen| {
                 if let Seen::Known(records) = &mut seen.records {
                     records.epoch = Some(8);
                 }
             }),
+            "i-c follows 10.0.2.10, stop i-a, readers 10.0.3.10",
+        ),
+        (
+            "then a person is told of it",
+            follows(repaired(promoted())).host("i-a", Host::Stopping).with(|seen| {
+                if let Seen::Known(records) = &mut seen.records {
+                    records.epoch = Some(8);
+                    records.reader = vec![address("i-c")];
+                }
+            }),
             "refuse: record-not-ours",
         ),
         (
-            "without a standby commits wait for none and readers get the writer",
+            "a standby that misses one look stays in the set; readers get the writer",
             promoted().sql("i-c", silent()),
+            &format!("wait for [ANY 1 (\"orders_c\")], {record}, stop i-a, readers 10.0.2.10"),
+        ),
+        (
+            "one whose host is off does not: commits wait for none",
+            promoted().sql("i-c", silent()).host("i-c", Host::Stopped),
             &format!("wait for [], {record}, stop i-a, readers 10.0.2.10"),
         ),
-        ("a new writer that dies is replaced by the same rules", promoted().sql("i-b", silent()), "finish i-b"),
+        (
+            "what was published stays, whoever answers",
+            repaired(promoted()).sql("i-c", silent()).host("i-c", Host::Stopped),
+            &format!("{record}, stop i-a, readers 10.0.2.10"),
+        ),
+        ("a new writer that misses one look is waited for", promoted().sql("i-b", silent()), "silence true"),
+        ("for a while", new_silent(9_999), "wait: new-writer-silent"),
+        ("then it is replaced by the same rules as any other", new_silent(10_000), "finish i-b"),
+        (
+            "when it answers again the count begins anew",
+            repaired(new_silent(5_000).sql("i-b", writer(910, 2))),
+            &format!("silence false, {record}, i-c follows 10.0.2.10, stop i-a, readers 10.0.3.10"),
+        ),
     ]);
+}
+
+#[test]
+fn i5_a_setting_changed_by_hand_is_not_forgotten_by_the_next_wake_up() {
+    let noted = |seen: Observed| {
+        seen.with(|seen| {
+            seen.suspicion = None;
+            if let Some(change) = &mut seen.state.change {
+                change.synchronous_setting = Some(String::new());
+                change.last_writer_lsn = Some(Lsn(900));
+            }
+        })
+    };
+    let off = noted(frozen_for_takeover()).host("i-a", Host::Stopped);
+    check(&[
+        ("frozen standbys prove nothing", noted(frozen_for_takeover()), "stop i-a"),
+        ("stopping proves nothing", noted(frozen_for_takeover()).host("i-a", Host::Stopping), "wait: awaiting-stop"),
+        ("stopped does", off.clone(), "promote i-b"),
+        ("and what is lost counts", off.last_lsn(901 + 1024 * 1024), "refuse: would-lose"),
+    ]);
+}
+
+#[test]
+fn i7_a_promotion_that_was_begun_is_nobody_elses() {
+    let begun = |seen: Observed| {
+        seen.with(|seen| {
+            if let Some(change) = &mut seen.state.change {
+                change.promoting = Some("i-b".to_owned());
+            }
+        })
+    };
+    let silent_b = begun(frozen_for_takeover().host("i-a", Host::Stopped)).sql("i-b", silent());
+    check(&[
+        ("it is begun again", begun(frozen_for_takeover()), "promote i-b"),
+        ("also when another has come further", begun(frozen_for_takeover().sql("i-c", frozen(999))), "promote i-b"),
+        ("while it does not say how it ended nobody is promoted", silent_b.clone(), "refuse: promotion-unknown"),
+        (
+            "until its instance is off",
+            silent_b.clone().host("i-b", Host::Stopped).with(|seen| seen.state.synchronous.required = 2),
+            "promote i-c",
+        ),
+    ]);
+    assert_eq!(undo(&silent_b, &Reason::PromotionUnknown("i-b".to_owned())), [], "it may have happened");
 }
 
 #[test]

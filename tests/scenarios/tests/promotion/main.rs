@@ -36,6 +36,7 @@ async fn a_dead_writer_is_replaced_in_the_right_order() {
         "take the lease",
         "freeze i-b",
         "freeze i-c",
+        "note whom: i-b",
         "promote i-b",
         "note promotion",
         "let commits on i-b wait",
@@ -99,7 +100,7 @@ async fn a_failover_cut_short_anywhere_is_finished_by_the_next_pass() {
 }
 
 fn cuts() -> impl Iterator<Item = Cut> {
-    (0..17).flat_map(|call| [Cut::Before(call), Cut::After(call)])
+    (0..18).flat_map(|call| [Cut::Before(call), Cut::After(call)])
 }
 
 #[tokio::test]

@@ -324,25 +324,30 @@ impl World for Model {
     async fn perform(&mut self, step: &Step) -> Result<(), Failure> {
         let what = step.to_string();
         match step.clone() {
-            Step::Begin { epoch, from, seen, silent_since_ms, last_writer_lsn } => self.call(what, |world| {
-                world.take(epoch)?;
-                world.state.epoch += 1;
-                world.state.change = Some(Change {
-                    from,
-                    seen,
-                    last_writer_lsn,
-                    silent_since_ms,
-                    woken_at_ms: world.now_ms,
-                    woken_by: "by a test".to_owned(),
-                    began_at_ms: world.now_ms,
-                    synchronous: world.state.synchronous.clone(),
-                    sure: None,
-                    promoted: None,
-                    record_moved_at_ms: None,
-                    lost_bytes: None,
-                });
-                Ok(())
-            }),
+            Step::Begin { epoch, from, seen, silent_since_ms, last_writer_lsn, synchronous_setting } => {
+                self.call(what, |world| {
+                    world.take(epoch)?;
+                    world.state.epoch += 1;
+                    world.state.change = Some(Change {
+                        from,
+                        seen,
+                        last_writer_lsn,
+                        silent_since_ms,
+                        woken_at_ms: world.now_ms,
+                        woken_by: "by a test".to_owned(),
+                        began_at_ms: world.now_ms,
+                        synchronous: world.state.synchronous.clone(),
+                        synchronous_setting,
+                        promoting: None,
+                        new_silent_since_ms: None,
+                        sure: None,
+                        promoted: None,
+                        record_moved_at_ms: None,
+                        lost_bytes: None,
+                    });
+                    Ok(())
+                })
+            }
             Step::Hold { epoch } => self.call(what, |world| world.take(epoch)),
             Step::Freeze(who) => self.call(what, |world| {
                 world.node(&who.id).upstream = None;
@@ -358,6 +363,11 @@ impl World for Model {
                 Ok(())
             }),
             Step::Promote { member, evidence, lost_bytes, .. } => {
+                let promoting = member.id.clone();
+                self.call(format!("note whom: {promoting}"), |world| {
+                    world.change()?.promoting = Some(promoting);
+                    Ok(())
+                })?;
                 self.call(what, |world| {
                     world.promote(&member.id);
                     Ok(())
@@ -367,6 +377,10 @@ impl World for Model {
                 })
             }
             Step::Prove { member, .. } => self.call(what, |world| world.note_promotion(&member.id, None, None)),
+            Step::NoteSilence(since) => self.call(what, |world| {
+                world.change()?.new_silent_since_ms = since;
+                Ok(())
+            }),
             Step::SetSynchronous { member, synchronous } => {
                 self.call(what, |world| {
                     world.node(&member.id).synchronous = synchronous.clone();
