@@ -1,13 +1,16 @@
 //! The fleet's clients, and which cluster an event is about.
 
-use crate::world::{InAws, Learnt};
+use crate::{
+    last_known::LastKnown,
+    world::{InAws, Learnt},
+};
 use cloud::{
     SdkConfig, ec2::Ec2, environment, environment::BadSetting, route53::Route53, secrets::Secrets, sns::Sns, ssm::Ssm,
     state::StateTable,
 };
 use domain::{card::Card, lsn::Lsn};
 use postgres::Connector;
-use reconcile::Failure;
+use reconcile::{Failure, Login};
 use std::{
     collections::BTreeMap,
     sync::{Mutex, PoisonError},
@@ -24,6 +27,7 @@ pub struct Clients {
     pub(crate) ssm: Ssm,
     pub(crate) states: StateTable,
     pub(crate) silences: Silences,
+    last_known: LastKnown,
 }
 
 /// Since when writers are silent, as this process first saw it. A pass that
@@ -88,21 +92,43 @@ impl Clients {
             ssm: Ssm::new(config),
             states: StateTable::new(config, &environment::required("STATE_TABLE")?),
             silences: Silences::default(),
+            last_known: LastKnown::default(),
         })
     }
 
     /// The card of a cluster; `None` for one that is not of this fleet.
     pub(crate) async fn card(&self, cluster: &str) -> Result<Option<Card>, Failure> {
-        self.ssm.card(&self.fleet, cluster).await
+        match self.ssm.card(&self.fleet, cluster).await {
+            Ok(card) => {
+                self.last_known.keep_cards(card.iter().cloned());
+                Ok(card)
+            }
+            Err(failure) => self.last_known.card(cluster).map(Some).ok_or(failure),
+        }
     }
 
     /// All cards of the fleet; one that cannot be read is reported and hides no other.
     pub(crate) async fn cards(&self) -> Result<Vec<Card>, Failure> {
-        let cards = self.ssm.cards(&self.fleet).await?;
+        let cards = match self.ssm.cards(&self.fleet).await {
+            Ok(cards) => cards,
+            Err(failure) => return self.last_known.cards().ok_or(failure),
+        };
         for card in &cards.unreadable {
             tracing::error!("{} is not a card: {}", card.parameter, card.problem);
         }
+        self.last_known.keep_cards(cards.cards.iter().cloned());
         Ok(cards.cards)
+    }
+
+    /// What the functions log in with.
+    async fn login(&self, card: &Card) -> Result<Login, Failure> {
+        match self.secrets.login(&card.operator_secret).await {
+            Ok(login) => {
+                self.last_known.keep_login(&card.operator_secret, login.clone());
+                Ok(login)
+            }
+            Err(failure) => self.last_known.login(&card.operator_secret).ok_or(failure),
+        }
     }
 
     /// The card of the cluster that this instance is a member of, if any.
@@ -118,7 +144,7 @@ impl Clients {
         pass: String,
         deadline_ms: u64,
     ) -> Result<InAws<'_>, Failure> {
-        let login = self.secrets.login(&card.operator_secret).await?;
+        let login = self.login(&card).await?;
         let connector = Connector::new(&card.certificate_authority, login)?;
         Ok(InAws { clients: self, card, connector, waking, pass, deadline_ms, learnt: Learnt::default() })
     }

@@ -1,6 +1,7 @@
 //! The Lambda entry point of `promote-replica`.
 
 mod fleet;
+mod last_known;
 mod perform;
 mod world;
 

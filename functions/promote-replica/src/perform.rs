@@ -52,12 +52,7 @@ impl World for InAws<'_> {
                     began_at_ms: now_ms(),
                     synchronous: self.state()?.synchronous.clone(),
                     synchronous_setting: synchronous_setting.clone(),
-                    promoting: None,
-                    new_silent_since_ms: None,
-                    sure: None,
-                    promoted: None,
-                    record_moved_at_ms: None,
-                    lost_bytes: None,
+                    ..Change::default()
                 };
                 self.begin(*epoch, change).await
             }

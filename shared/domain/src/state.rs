@@ -70,7 +70,7 @@ pub struct Holder {
 
 /// A change of writer under way: what the next pass must know to finish it and
 /// to tell its whole story. Times are milliseconds since 1970.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// The writer that is being replaced.
     pub from: String,

@@ -47,20 +47,7 @@ fn state() -> State {
 }
 
 fn changing() -> State {
-    let change = Change {
-        from: "i-1".to_owned(),
-        seen: vec![],
-        last_writer_lsn: None,
-        silent_since_ms: 0,
-        woken_at_ms: 0,
-        woken_by: String::new(),
-        began_at_ms: 0,
-        synchronous: Synchronous::default(),
-        sure: None,
-        promoted: None,
-        record_moved_at_ms: None,
-        lost_bytes: None,
-    };
+    let change = Change { from: "i-1".to_owned(), ..Change::default() };
     State { change: Some(change), ..state() }
 }
 

@@ -20,7 +20,7 @@ fn change() -> Change {
         sure: None,
         promoted: Some(Promoted { member: "i-0b2".into(), at: Lsn(8), timeline: [1, 2], at_ms: 4 }),
         record_moved_at_ms: None,
-        lost_bytes: None,
+        ..Change::default()
     }
 }
 

@@ -338,12 +338,7 @@ impl World for Model {
                         began_at_ms: world.now_ms,
                         synchronous: world.state.synchronous.clone(),
                         synchronous_setting,
-                        promoting: None,
-                        new_silent_since_ms: None,
-                        sure: None,
-                        promoted: None,
-                        record_moved_at_ms: None,
-                        lost_bytes: None,
+                        ..Change::default()
                     });
                     Ok(())
                 })
