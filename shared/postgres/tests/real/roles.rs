@@ -219,3 +219,30 @@ async fn a_standby_whose_replay_waits_for_a_query_is_frozen_when_the_query_is_ca
     assert_eq!(connector.freeze(&two.target(), AMPLE).await.unwrap().receiver, None);
     assert!(!reader.wait().unwrap().success(), "the query was cancelled");
 }
+
+/// The event that takes the writer may restart a standby, which then reports less than it once acknowledged.
+#[tokio::test]
+async fn a_standby_that_restarted_is_frozen_when_it_has_read_its_own_log() {
+    let mut cluster = Cluster::start(1);
+    let connector = cluster.connector();
+    let delayed = ["recovery_min_apply_delay=1h"];
+    cluster.members[1].kill();
+    cluster.members[1].start(&delayed);
+    let [one, two] = &cluster.members[..] else { panic!() };
+    two.eventually("SELECT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')");
+    one.sql("CREATE TABLE later ()");
+    let acknowledged = one.sql("SELECT pg_current_wal_lsn()").trim().to_owned();
+    two.eventually(&format!("SELECT pg_last_wal_receive_lsn() >= '{acknowledged}'"));
+    cluster.members[0].kill();
+    cluster.members[1].kill();
+    cluster.members[1].start(&delayed);
+    let two = &cluster.members[1];
+    two.eventually("SELECT wait_event = 'RecoveryApplyDelay' FROM pg_stat_activity WHERE backend_type = 'startup'");
+
+    let failure = connector.freeze(&two.target(), Duration::from_secs(1)).await.unwrap_err();
+    assert!(failure.story().contains("its own log to be read"), "{}", failure.story());
+    cluster.members[1].kill();
+    cluster.members[1].start(&[]);
+    let frozen = connector.freeze(&cluster.members[1].target(), AMPLE).await.unwrap();
+    assert!(frozen.furthest() >= Some(acknowledged.parse().unwrap()), "{frozen:?} is not at {acknowledged}");
+}
