@@ -118,7 +118,7 @@ fn suspected(meaning: &Meaning) -> Option<Suspected> {
     let Meaning::Suspicion(seen) = meaning else { return None };
     // From a run that ended long before the silence it says nothing of what was written since.
     let fresh = match (seen.last_lsn_at_ms, seen.silent_since_ms) {
-        (Some(at), Some(since)) => at + LAST_POSITION_KEEPS_MS >= since,
+        (Some(at), Some(since)) => at.saturating_add(LAST_POSITION_KEEPS_MS) >= since,
         _ => false,
     };
     Some(Suspected {

@@ -26,15 +26,16 @@ fn towards_promotion(seen: &Observed, change: &Change) -> Decision<Step, Reason>
     let Some(from) = seen.member(&change.from) else {
         return Decision::Refuse(Reason::WriterNotInCard(change.from.clone()));
     };
-    // Alive after all. A freeze stops a healthy synchronous writer, so that it
-    // is undone at once.
-    if matches!(from.sql, Sql::Writer(_) | Sql::Alive(_)) && !is_off(&from.host) {
-        return Decision::Refuse(Reason::AliveAfterAll(from.card.id.clone()));
-    }
+    // First: from here there is no way back, whoever answers again.
     if let Some(begun) = &change.promoting
         && !is_off_for_good(seen, begun)
     {
         return promote_again(seen, change, from, begun);
+    }
+    // Alive after all. A freeze stops a healthy synchronous writer, so that it
+    // is undone at once.
+    if matches!(from.sql, Sql::Writer(_) | Sql::Alive(_)) && !is_off(&from.host) {
+        return Decision::Refuse(Reason::AliveAfterAll(from.card.id.clone()));
     }
     if !may_freeze(seen, from) {
         return stop(from);

@@ -409,6 +409,11 @@ fn i7_a_promotion_that_was_begun_is_nobody_elses() {
     let silent_b = begun(frozen_for_takeover().host("i-a", Host::Stopped)).sql("i-b", silent());
     check(&[
         ("it is begun again", begun(frozen_for_takeover()), "promote i-b"),
+        (
+            "also when the old writer answers again, which can acknowledge nothing",
+            begun(frozen_for_takeover().sql("i-a", writer(950, 1))),
+            "promote i-b",
+        ),
         ("also when another has come further", begun(frozen_for_takeover().sql("i-c", frozen(999))), "promote i-b"),
         ("while it does not say how it ended nobody is promoted", silent_b.clone(), "refuse: promotion-unknown"),
         (
