@@ -27,6 +27,25 @@ packages() {
   apt install "postgresql-$POSTGRESQL_VERSION"
 }
 
+# What user data has no room for, from parameters of the stack. Files anew, so that a script that runs keeps its own.
+scripts() {
+  local name there=${BASH_SOURCE%/*}
+  if [ -z "${SCRIPTS:-}" ]; then return; fi
+  identity || return
+  WHY="the scripts cannot be read: $SCRIPTS"
+  for name in $SCRIPTS; do
+    json ssm 1.1 AmazonSSM.GetParameter <<<"{\"Name\":\"$name\"}" | jq -er .Parameter.Value || return
+  done >"$there/scripts"
+  base64 -di "$there/scripts" | tar xz -C "$there" && rm "$there/scripts"
+}
+
+# rejoin.sh is run by it, and Debian's image does not have it. A member serves without.
+agent() {
+  local deb=/var/tmp/amazon-ssm-agent.deb url=https://s3.$REGION.amazonaws.com/amazon-ssm-$REGION/latest
+  if [ -n "$ROOT" ] || systemctl cat amazon-ssm-agent >/dev/null 2>&1; then return; fi
+  { curl -sSf -m 120 --retry 2 -o $deb "$url/debian_$(dpkg --print-architecture)/${deb##*/}" && dpkg -i $deb; } || log 'no SSM agent'
+}
+
 disk() {
   local code=0 device=/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_${DATA_VOLUME/-/}
   if [ -n "$ROOT" ] || [ -z "$DATA_VOLUME" ]; then return; fi
@@ -62,12 +81,14 @@ secrets() {
 
 # The first to write its id is the writer. Who that is gets read back.
 claim() {
+  WHY="no writer yet, and $MEMBER never becomes one"
+  [[ " ${NEVER_PROMOTE:-} " != *" $MEMBER "* ]] || return
   survey
   WHY="no state, but members that serve: $SEEN"
   ! grep -q '^[^ ]* [tf] ' <<<"$SEEN" || return
   log 'claiming the cluster'
   WHY=$(dynamodb UpdateItem 2>&1 <<EOF
-{$KEY,"ConditionExpression":"attribute_not_exists(writer)","UpdateExpression":
+{$(key state),"ConditionExpression":"attribute_not_exists(writer)","UpdateExpression":
 "SET writer=:w,phase=:p,synchronous_required=:r,synchronous_names=:n ADD epoch :e",
 "ExpressionAttributeValues":{":w":{"S":"$ID"},":p":{"S":"steady"},":r":{"N":"$SYNCHRONOUS_REQUIRED"},":e":{"N":"1"},
 ":n":{"L":[$(jq -c '{S: .}' <<<"${OTHERS//,/ }" | paste -sd ,)]}}}
@@ -76,7 +97,7 @@ EOF
 }
 
 # In single-user mode, a statement a line: nobody connects before all is there. What fails is
-# not logged: it may hold a password.
+# not logged: it may hold a password. The four functions that read files are what pg_rewind needs.
 create() {
   local new=$DATA.new q=\'
   log 'creating the database'
@@ -89,6 +110,7 @@ CREATE ROLE "$APPLICATION_ROLE" LOGIN PASSWORD '${application//$q/$q$q}'
 CREATE DATABASE "$DATABASE" OWNER "$APPLICATION_ROLE"
 GRANT pg_monitor, pg_checkpoint TO understudy
 GRANT EXECUTE ON FUNCTION pg_promote, pg_reload_conf TO understudy
+GRANT EXECUTE ON FUNCTION pg_ls_dir(text, boolean, boolean), pg_stat_file(text, boolean), pg_read_binary_file(text), pg_read_binary_file(text, bigint, bigint, boolean) TO understudy
 GRANT ALTER SYSTEM ON PARAMETER primary_conninfo, primary_slot_name, synchronous_standby_names TO understudy
 CREATE SCHEMA AUTHORIZATION understudy CREATE TABLE epochs (epoch bigint PRIMARY KEY, writer text NOT NULL, written_at timestamptz NOT NULL DEFAULT now())
 EOF
@@ -104,6 +126,7 @@ packages
 disk
 install -d -m 700 -o "$OWNER" "$CONF" "$VAR"
 wait_for secrets
+wait_for scripts
 if [ ! -d "$DATA" ]; then
   exec 9<"$VAR"
   flock 9
@@ -118,9 +141,11 @@ if [ ! -d "$DATA" ]; then
 fi
 as_postgres touch "$CONF/had-data"
 if [ -z "$ROOT" ]; then
-  install -m 644 "${BASH_SOURCE%/*}/understudy-postgresql.service" /etc/systemd/system/
+  install -m 644 "${BASH_SOURCE%/*}/"*.service /etc/systemd/system/
   systemctl daemon-reload
-  systemctl enable --now understudy-postgresql
-  LIMIT=$((SECONDS + 600)) WHY='PostgreSQL does not answer'
+  systemctl enable --now understudy-guard understudy-postgresql
+  now
+  LIMIT=$((NOW + 600000)) WHY='PostgreSQL does not answer'
   wait_for pg_isready -qh "$VAR" -p "$PORT"
 fi
+agent

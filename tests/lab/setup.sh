@@ -44,6 +44,10 @@ install_packages() {
   if ((EUID == 0)) && ! command -v nft >/dev/null; then
     packages+=(nftables)
   fi
+  # Makes the members' data disks; without it, and for anyone but root, no disk can be full.
+  if ((EUID == 0)) && ! command -v mkfs.ext4 >/dev/null; then
+    packages+=(e2fsprogs)
+  fi
   ((${#packages[@]})) || return 0
   if ! command -v apt-get >/dev/null; then
     fail "missing: ${packages[*]} (Debian's names); install them, then run this again"

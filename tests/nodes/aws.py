@@ -1,13 +1,16 @@
 """The AWS that members.sh needs: MiniStack's table, secrets and stack, and an IMDSv2 stand-in.
 
-Run as `aws.py prepare DIRECTORY`, `aws.py imds PORT` and `aws.py watch`, which prints every process
+Run as `aws.py prepare DIRECTORY NODES`, `aws.py imds PORT` and `aws.py watch`, which prints every process
 that has a secret among its arguments.
 """
 
+import base64
+import io
 import json
 import os
 import pathlib
 import sys
+import tarfile
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -20,8 +23,19 @@ KEY, SESSION = "te/st+secret", "session/token=="
 PASSWORDS = {"operator": "o:p\\e'r$a", "replication": "r:e\\p'l&c", "application": "a:p\\p'l i"}
 
 
-def prepare(directory: pathlib.Path) -> None:
-    """Makes the state table, the secrets (their ARNs as shell settings) and a stack that waits for signals."""
+def scripts(nodes: pathlib.Path) -> list[str]:
+    """What user data has no room for, as the template packs it into parameters."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for path in sorted(nodes.glob("*.*")):
+            if path.name not in ("lib.sh", "setup.sh"):
+                archive.add(path, path.name)
+    text = base64.b64encode(packed.getvalue()).decode()
+    return [text[at : at + 4096] for at in range(0, len(text), 4096)]
+
+
+def prepare(directory: pathlib.Path, nodes: pathlib.Path) -> None:
+    """Makes the state table, the parameters, the secrets (their names as shell settings) and a stack."""
     session = boto3.session.Session("test", "test", region_name=REGION)
     client = lambda name: session.client(name, endpoint_url=os.environ["AWS_ENDPOINT_URL"])  # noqa: E731
     client("dynamodb").create_table(
@@ -43,7 +57,12 @@ def prepare(directory: pathlib.Path) -> None:
             Name=f"understudy/test/orders/{name}", SecretString=json.dumps(content)
         )
         settings.append(f"{name.upper()}_SECRET={made['ARN']}\n")
-    (directory / "secrets.env").write_text("".join(settings))
+    names = []
+    for number, value in enumerate(scripts(nodes), 1):
+        names.append(f"/understudy/test/clusters/orders/scripts-{number}")
+        client("ssm").put_parameter(Name=names[-1], Value=value, Type="String")
+    settings.append(f'SCRIPTS="{" ".join(names)}"\n')
+    (directory / "references.env").write_text("".join(settings))
     wait = {
         "Type": "AWS::CloudFormation::WaitCondition",
         "CreationPolicy": {"ResourceSignal": {"Count": 1, "Timeout": "PT5M"}},
@@ -100,7 +119,7 @@ def watch() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1] == "prepare":
-        prepare(pathlib.Path(sys.argv[2]))
+        prepare(pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3]))
     elif sys.argv[1] == "watch":
         watch()
     else:

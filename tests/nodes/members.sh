@@ -1,189 +1,12 @@
 #!/bin/bash
 # Boots three members from infra/nodes as real PostgreSQL servers on 127.0.21.11-13 and tries what they
-# promise: bootstrap, the guard, restarts, set-up cut short, what the operator may do, the rebuild.
+# promise: bootstrap, the guards, restarts, set-up cut short, what the operator may do, rejoining.
 #
 #   tests/nodes/members.sh           as root (servers run as postgres) or as any user
 #
 # UNDERSTUDY_PYTHON: a Python with MiniStack and boto3 (default: the lab's, target/lab/venv).
 set -Eeuo pipefail
-HERE=$(cd "${BASH_SOURCE%/*}" && pwd)
-NODES=$HERE/../../infra/nodes
-PYTHON=${UNDERSTUDY_PYTHON:-$HERE/../../target/lab/venv/bin/python}
-BIN=${POSTGRESQL_BIN:-/usr/lib/postgresql/15/bin}
-MINISTACK_PORT=14566 IMDS_PORT=14567 RECORD=orders-rw.db.internal
-export AWS_ENDPOINT_URL=http://127.0.0.1:$MINISTACK_PORT
-# In memory where that is possible: initdb and base backups sync every file.
-[ -n "${TMPDIR:-}" ] || ! [ -w /dev/shm ] || TMPDIR=/dev/shm
-WORK=$(mktemp -d "${TMPDIR:-/tmp}/understudy-nodes.XXXXXX")
-chmod 755 "$WORK"
-cd "$WORK"
-STARTED=() SUPERVISOR=() SHARED=() CHECKS=0 PID='' MINISTACK=''
-
-# --- what the test is made of -------------------------------------------------------------------
-
-background() { # LOG COMMAND...: in a process group of its own, ended with the test
-  local log=$1
-  shift
-  setsid "$@" >>"$log" 2>&1 </dev/null &
-  STARTED+=($!)
-}
-shared_memory() { # PID: notes its POSIX and System V segments
-  local left
-  while read -r left; do SHARED+=("$left"); done < <(awk '$6 ~ "^/dev/shm/PostgreSQL" {print $6}
-    $6 ~ "^/SYSV" {print $5}' "/proc/$1/maps" 2>/dev/null | sort -u || true)
-}
-finish() {
-  local status=$? group process left log
-  set +e
-  trap - ERR EXIT
-  # All that runs has its current directory in $WORK. A server that is killed leaves shared memory behind.
-  for process in /proc/[0-9]*; do
-    case $(readlink "$process/cwd") in
-      "$WORK"*) shared_memory "${process#/proc/}" ;;
-    esac
-  done 2>/dev/null
-  for group in "${STARTED[@]}"; do kill -9 -- "-$group"; done 2>/dev/null
-  for process in /proc/[0-9]*; do
-    case $(readlink "$process/cwd") in
-      "$WORK"/*) kill -9 "${process#/proc/}" ;;
-    esac
-  done 2>/dev/null
-  sleep 0.2
-  for left in "${SHARED[@]}"; do
-    case $left in
-      /*) rm -f "$left" ;;
-      *) ipcrm -m "$left" 2>/dev/null ;; # already gone, where a server started again
-    esac
-  done
-  if [ "$status" = 0 ]; then
-    echo "ok: $CHECKS checks in $SECONDS s as $(id -un)"
-  else
-    for log in "$WORK"/*.log; do echo "--- ${log##*/}" && tail -n 40 "$log"; done >&2
-  fi
-  cd / && rm -rf "$WORK"
-  exit "$status"
-}
-trap finish EXIT
-trap 'echo "failed at line $LINENO: $BASH_COMMAND" >&2' ERR
-
-is() { # WHAT EXPECTED ACTUAL
-  CHECKS=$((CHECKS + 1))
-  [ "$2" = "$3" ] || { echo "NOT OK $1: expected '$2', got '$3'" >&2 && exit 1; }
-  echo "ok $1"
-}
-until_is() { # SECONDS WHAT EXPECTED COMMAND...
-  local deadline=$((SECONDS + $1)) what=$2 expected=$3 actual
-  shift 3
-  until actual=$("$@" 2>&1) && [ "$actual" = "$expected" ] || ((SECONDS > deadline)); do sleep 0.05; done
-  is "$what" "$expected" "$actual"
-}
-
-address() { echo "127.0.21.1$1"; }
-root() { echo "$WORK/m$1"; }
-sql() { # MEMBER SQL: as the superuser, over the socket
-  local -a as=(env)
-  [ "$(id -u)" != 0 ] || as=(setpriv --reuid=postgres --regid=postgres --init-groups)
-  "${as[@]}" timeout 5 "$BIN/psql" -XAtq -h "$(root "$1")/var/lib/understudy" -U postgres -c "$2" "${3:-postgres}"
-}
-operator() { # MEMBER SQL: as the functions do, over TLS
-  timeout 5 "$BIN/psql" -XAtq -v ON_ERROR_STOP=1 -c "$2" -d "user=understudy dbname=postgres $(tls "$1")"
-}
-tls() {
-  echo "host=$RECORD hostaddr=$(address "$1") port=5432 sslmode=verify-full connect_timeout=2" \
-    "sslrootcert=$WORK/tls/ca.crt passfile=$(root "$1")/etc/understudy/postgresql/passfile"
-}
-application() { # MEMBER SQL
-  PGPASSWORD="a:p\\p'l i" timeout 5 "$BIN/psql" -XAtq -c "$2" -d "user=app dbname=orders ${3:-$(tls "$1")}"
-}
-state() { # jq filter over the state item
-  dynamodb GetItem '{"TableName":"test-state","Key":{"cluster":{"S":"orders"},"item":{"S":"state"}},"ConsistentRead":true}' |
-    jq -r ".Item | $1"
-}
-set_state() { # ATTRIBUTE VALUE
-  dynamodb UpdateItem '{"TableName":"test-state","Key":{"cluster":{"S":"orders"},"item":{"S":"state"}},
-    "UpdateExpression":"SET '"$1"'=:v","ExpressionAttributeValues":{":v":{"S":"'"$2"'"}}}' >/dev/null
-}
-dynamodb() {
-  curl -sSf --aws-sigv4 aws:amz:eu-west-1:dynamodb --user test:test -H "X-Amz-Target: DynamoDB_20120810.$1" \
-    -H 'Content-Type: application/x-amz-json-1.0' -d "$2" "$AWS_ENDPOINT_URL/"
-}
-
-authority() {
-  mkdir tls
-  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj '/CN=test authority' \
-    -keyout tls/ca.key -out tls/ca.crt 2>/dev/null
-  openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj '/CN=orders' \
-    -keyout tls/server.key -out tls/server.csr 2>/dev/null
-  openssl x509 -req -in tls/server.csr -CA tls/ca.crt -CAkey tls/ca.key -days 2 -out tls/server.crt \
-    -extfile <(echo "subjectAltName=DNS:$RECORD,DNS:orders-ro.db.internal") 2>/dev/null
-}
-cloud() {
-  GATEWAY_PORT=$MINISTACK_PORT BIND_HOST=127.0.0.1 IOT_MTLS_ENABLED=0 STATE_DIR=$WORK/ministack TMPDIR=$WORK \
-    background ministack.log "$PYTHON" -m ministack
-  MINISTACK=$!
-  background imds.log "$PYTHON" "$HERE/aws.py" imds $IMDS_PORT
-  until curl -sf -o /dev/null "$AWS_ENDPOINT_URL/_ministack/health"; do
-    kill -0 "$MINISTACK" || { echo "MiniStack did not start with $PYTHON" >&2 && exit 1; }
-    sleep 0.1
-  done
-  "$PYTHON" "$HERE/aws.py" prepare "$WORK"
-}
-member() { # NUMBER: what the user data leaves on its host
-  local there
-  there=$(root "$1")
-  mkdir -p "$there/etc/understudy" "$there/opt/understudy"
-  cp "$NODES"/* "$there/opt/understudy/"
-  cat secrets.env - >"$there/etc/understudy/member.env" <<EOF
-FLEET=test CLUSTER=orders MEMBER=orders_$1 ADDRESS=$(address "$1") REGION=eu-west-1 STATE_TABLE=test-state
-WRITER_RECORD=$RECORD POSTGRESQL_VERSION=15 PORT=5432 DATABASE=orders APPLICATION_ROLE=app
-SYNCHRONOUS_REQUIRED=1 MEMBERS="orders_1=$(address 1) orders_2=$(address 2) orders_3=$(address 3)"
-CLIENT_CIDRS="127.0.0.0/16" STACK=understudy-test-orders LOGICAL_ID=Member$1 DATA_VOLUME=
-EOF
-}
-run() { # MEMBER SCRIPT: starts it in the background; PID is its process group
-  background "m$1.log" env ROOT="$(root "$1")" IMDS="http://127.0.0.1:$IMDS_PORT/i-$1" SETUP_SECONDS=30 \
-    bash "$(root "$1")/opt/understudy/$2"
-  PID=$!
-}
-setup() { # MEMBER: to its end
-  run "$1" setup.sh
-  wait "$PID"
-}
-supervise() { # MEMBER: starts it again whenever it ends, as systemd does
-  # shellcheck disable=SC2016
-  background "m$1.log" env ROOT="$(root "$1")" IMDS="http://127.0.0.1:$IMDS_PORT/i-$1" \
-    bash -c 'cd "$ROOT"; while :; do bash opt/understudy/start.sh; sleep 0.2; done'
-  SUPERVISOR[$1]=$!
-}
-postmaster() { head -n 1 "$(root "$1")/var/lib/understudy/data/postmaster.pid"; }
-stop_host() { # MEMBER: all its processes at once, as a stopped instance
-  local pid
-  pid=$(postmaster "$1")
-  shared_memory "$pid"
-  kill -9 -- "-${SUPERVISOR[$1]}"
-  wait "${SUPERVISOR[$1]}" 2>/dev/null || true
-  until ! kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
-}
-cut_setup() { # MEMBER CONDITION...: kills set-up, and all it started, as soon as the condition holds
-  local member=$1 pid
-  shift
-  run "$member" setup.sh
-  until "$@"; do
-    kill -0 "$PID" || { echo "set-up of member $member ended before: $*" >&2 && exit 1; }
-  done
-  for pid in $(pgrep -g "$PID" -x postgres || true); do shared_memory "$pid"; done
-  kill -9 -- "-$PID"
-  wait "$PID" 2>/dev/null || true
-}
-refused() { # MEMBER SCRIPT WHAT
-  local status=0
-  run "$1" "$2"
-  wait "$PID" || status=$?
-  is "$3" 1 "$status"
-}
-said() { grep -c -- "$2" "m$1.log" || true; }
-
-# --- what is tried ------------------------------------------------------------------------------
+. "${BASH_SOURCE%/*}/kit.sh"
 
 claimed() { [ "$(state .writer.S)" = i-1 ]; }
 streaming() { # MEMBER: who streams from it, and as what
@@ -192,6 +15,8 @@ streaming() { # MEMBER: who streams from it, and as what
 bootstrap() {
   local var1 var3 began waiting
   var1=$(root 1)/var/lib/understudy var3=$(root 3)/var/lib/understudy
+  cut_setup 3 grep -q 'waiting: no writer yet, and orders_3 never becomes one' m3.log
+  is 'who is never promoted does not claim' null "$(state .writer.S)"
   cut_setup 1 test -s "$(root 1)/etc/understudy/postgresql/certificate.pem"
   is 'cut before the claim: unclaimed' null "$(state .writer.S)"
   cut_setup 1 claimed
@@ -217,6 +42,7 @@ bootstrap() {
 
 promises() {
   local slots="SELECT string_agg(slot_name || ' ' || active, ', ' ORDER BY slot_name) FROM pg_replication_slots"
+  is 'all scripts are there' "$(cat "$NODES"/*.* | sha256sum)" "$(cat "$(root 3)"/opt/understudy/*.* | sha256sum)"
   is 'a slot for each' 'orders_2 true, orders_3 true' "$(sql 1 "$slots")"
   is 'the state' '1 i-1 steady 1 orders_2,orders_3' \
     "$(state '[.epoch.N, .writer.S, .phase.S, .synchronous_required.N, ([.synchronous_names.L[].S] | join(","))] | join(" ")')"
@@ -300,7 +126,9 @@ change() {
     until_is 5 "member $n is frozen" 0 operator $n 'SELECT count(*) FROM pg_stat_wal_receiver'
   done
   is 'the writer shows whom it lost' 0 "$(operator 1 'SELECT count(*) FROM pg_stat_replication WHERE flush_lsn IS NOT NULL')"
+  only_here 1
   stop_host 1
+  mark 1
   set_state phase changing
   supervise 1
   until_is 10 'guard: not during a change' 1 said 1 'not starting: the phase is changing'
@@ -324,29 +152,13 @@ change() {
   is 'the operator is no superuser' off "$(operator 2 'SHOW is_superuser')"
 }
 
-rebuild() {
-  refused 2 rebuild-standby.sh 'no rebuild of the writer'
-  is 'and it says why' 1 "$(said 2 'failed: the state names this member as writer')"
-  set_state writer i-3
-  refused 2 rebuild-standby.sh 'no rebuild out of recovery'
-  is 'and it says why' 1 "$(said 2 'failed: PostgreSQL runs here out of recovery')"
-  set_state writer i-2
-  run 1 rebuild-standby.sh
-  wait "$PID"
-  until_is 10 'the old writer is a standby' 'orders_1 async, orders_3 quorum' streaming 2
-  is 'its old data is kept' 1 "$(find "$(root 1)/var/lib/understudy" -maxdepth 1 -name 'data.2*' | wc -l)"
-  run 3 rebuild-standby.sh
-  wait "$PID"
-  until_is 10 'a running standby is rebuilt' 'orders_1 async, orders_3 quorum' streaming 2
-}
-
-lost() {
-  local var2
-  var2=$(root 2)/var/lib/understudy
-  stop_host 2
-  mv "$var2/data" "$var2/elsewhere"
-  refused 2 setup.sh 'no empty database in place of a lost one'
-  is 'and it says why' 1 "$(said 2 "failed: the writer's data is gone")"
+lost() { # the writer's data
+  local var
+  var=$(root "$WRITER")/var/lib/understudy
+  stop_host "$WRITER"
+  mv "$var/data" "$var/elsewhere"
+  refused "$WRITER" setup.sh 'no empty database in place of a lost one'
+  is 'and it says why' 1 "$(said "$WRITER" "failed: the writer's data is gone")"
 }
 
 secrecy() {
@@ -357,6 +169,10 @@ secrecy() {
   is 'keys are closed' 600 "$(stat -c %a "$(root 1)/etc/understudy/postgresql/private_key.pem")"
 }
 
+# Not only how the other halves end, but what is in between.
+. "$HERE/guard.sh"
+. "$HERE/rejoin.sh"
+
 authority
 cloud
 for n in 1 2 3; do member $n; done
@@ -366,7 +182,8 @@ promises
 synchronous
 again
 crash
+guards
 change
-rebuild
+rejoins
 lost
 secrecy

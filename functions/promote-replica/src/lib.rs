@@ -4,13 +4,20 @@
 //! `watch-clusters`; see `PromoteReplicaFunction` in `infra/template.yaml`.
 //! Whatever woke it, it looks for itself; [`domain::failover`] decides.
 
-use domain::failover::{Observed, Page, Reason, Step, decide, undo};
-use reconcile::{End, Failure, World, pass};
+mod perform;
+mod requests;
+
+pub use requests::answer;
+
+use domain::failover::{Explanation, Observed, Page, Reason, Step, decide, undo};
+use reconcile::{End, Failure, Looks, Outside, Silences, Waking, World, pass};
 use serde::Serialize;
+use std::sync::Arc;
 
 /// What this function may call, in IAM's words: the same set as its policy in
 /// `infra/template.yaml`, proven equal by a test.
-pub const CALLS: [&str; 11] = [
+pub const CALLS: [&str; 12] = [
+    "dynamodb:DeleteItem",
     "dynamodb:GetItem",
     "dynamodb:PutItem",
     "dynamodb:UpdateItem",
@@ -35,13 +42,42 @@ pub trait Cluster: World<Seen = Observed, Step = Step> {
     async fn page(&mut self, kind: &str, page: &Page) -> Result<(), Failure>;
 }
 
+/// One pass over one cluster.
+pub struct Pass<O> {
+    looks: Looks<O>,
+    /// When Lambda ends this invocation, in milliseconds since 1970.
+    deadline_ms: u64,
+    holds_lease: bool,
+}
+
+impl<O: Outside> Pass<O> {
+    /// Begins a pass. `pass` names it as the holder of a lease: no other pass
+    /// may have that name, not even Lambda's second try of the same event.
+    pub fn new(outside: O, waking: Waking, pass: String, silences: Arc<Silences>, deadline_ms: u64) -> Self {
+        Pass { looks: Looks::new(outside, waking, pass, silences), deadline_ms, holds_lease: false }
+    }
+}
+
 /// What a pass came to: the answer of the function and its last log line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// `steady`, `acted`, `waits` or `refused`.
+    /// The cluster; empty when the call was about none.
+    pub cluster: String,
+    /// `steady`, `acted`, `waits`, `refused` or `explained`.
     pub outcome: &'static str,
     /// Why, in one sentence.
     pub because: String,
+    /// What was asked for with `{"explain": "orders"}`.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<Explanation>,
+}
+
+impl Report {
+    /// A report without an explanation.
+    #[must_use]
+    pub fn new(cluster: &str, outcome: &'static str, because: String) -> Self {
+        Report { cluster: cluster.to_owned(), outcome, because, explanation: None }
+    }
 }
 
 /// Runs one pass over one cluster.
@@ -50,7 +86,7 @@ pub struct Report {
 ///
 /// The first [`Failure`]; the lease is given back all the same, and the next
 /// pass goes on from what was done.
-pub async fn change_writer<C: Cluster>(cluster: &mut C) -> Result<Report, Failure> {
+pub async fn change_writer<O: Outside>(cluster: &mut Pass<O>) -> Result<Report, Failure> {
     let report = settle(cluster).await;
     // Also after a failure: whoever comes next can act at once.
     let released = cluster.release().await;
@@ -59,17 +95,29 @@ pub async fn change_writer<C: Cluster>(cluster: &mut C) -> Result<Report, Failur
     Ok(report)
 }
 
-async fn settle<C: Cluster>(cluster: &mut C) -> Result<Report, Failure> {
+async fn settle<O: Outside>(cluster: &mut Pass<O>) -> Result<Report, Failure> {
+    let name = cluster.looks.outside.card().cluster.clone();
     match pass(cluster, decide).await? {
         End::Steady { steps: 0 } => {
-            Ok(Report { outcome: "steady", because: "the writer answers and nothing is left to do".to_owned() })
+            Ok(Report::new(&name, "steady", "the writer answers and nothing is left to do".to_owned()))
         }
-        End::Steady { steps } => {
-            Ok(Report { outcome: "acted", because: format!("{steps} steps; nothing is left to do") })
-        }
-        End::Wait(reason) => Ok(Report { outcome: "waits", because: reason.to_string() }),
+        End::Steady { steps } => Ok(Report::new(&name, "acted", format!("{steps} steps; nothing is left to do"))),
+        End::Wait(reason) => Ok(Report::new(&name, "waits", reason.to_string())),
+        End::Refuse(_, reason) if reason.is_answer() => Ok(Report::new(&name, "refused", reason.to_string())),
         End::Refuse(seen, reason) => refuse(cluster, &seen, &reason).await,
     }
+}
+
+/// What a pass would do now; nothing is done.
+///
+/// # Errors
+///
+/// The [`Failure`] of the look.
+pub async fn explain<O: Outside>(cluster: &mut Pass<O>) -> Result<Report, Failure> {
+    let seen = cluster.observe().await?;
+    let explanation = domain::failover::explain(&seen);
+    let because = format!("now: {}; if the writer failed: {}", explanation.now, explanation.if_the_writer_failed);
+    Ok(Report { explanation: Some(explanation), ..Report::new(&seen.cluster, "explained", because) })
 }
 
 /// Undoes what may not stay as it is, then tells a person.
@@ -85,5 +133,5 @@ async fn refuse<C: Cluster>(cluster: &mut C, seen: &Observed, reason: &Reason) -
     // The page goes out whether or not all could be undone.
     cluster.page(reason.kind(), &domain::failover::refusal(seen, reason)).await?;
     undone?;
-    Ok(Report { outcome: "refused", because: reason.to_string() })
+    Ok(Report::new(&seen.cluster, "refused", reason.to_string()))
 }

@@ -1,22 +1,16 @@
 //! The Lambda entry point of `promote-replica`.
 
-mod fleet;
-mod last_known;
-mod perform;
-mod world;
-
 use cloud::now_ms;
 use domain::{
     card::Card,
-    decision::Decision,
-    events::{Function, Meaning, Subject, meaning_for},
-    failover::decide,
+    events::{Function, Meaning, meaning_for},
+    request::Request,
 };
-use fleet::{Clients, Suspected, Waking};
+use fleet::Clients;
 use futures_util::future::join_all;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn, tracing};
-use promote_replica::{Report, change_writer};
-use reconcile::{Failure, World};
+use promote_replica::{Pass, Report, answer, change_writer, explain};
+use reconcile::{Failure, Suspected, Waking};
 use serde_json::Value;
 
 /// How long before the silence the writer's last known position may have been
@@ -45,29 +39,42 @@ async fn handle(clients: &Clients, event: &Value, pass: &str, deadline_ms: u64) 
     let pass = &format!("{pass}-{at_ms}");
     let meaning = meaning_for(Function::PromoteReplica, &clients.fleet, event);
     tracing::info!("woken: {meaning}");
-    let cards = find(clients, &meaning).await?;
+    if let Meaning::BadRequest(problem) = &meaning {
+        return Ok(vec![Report::new("", "refused", problem.to_string())]);
+    }
+    let cards = clients.meant(&meaning).await?;
+    if let (Meaning::Request(request), []) = (&meaning, cards.as_slice()) {
+        return Ok(vec![unknown(clients, request.cluster()).await?]);
+    }
     if cards.is_empty() {
         tracing::info!("no cluster of fleet {} is meant", clients.fleet);
     }
-    let passes = cards.into_iter().map(|card| {
-        let waking = Waking { at_ms, by: by(&meaning), suspicion: suspected(&meaning) };
-        one(clients, card, waking, matches!(meaning, Meaning::Explain { .. }), pass, deadline_ms)
-    });
+    let waking = waking(&meaning, at_ms);
+    let passes = cards.into_iter().map(|card| one(clients, card, &meaning, waking.clone(), pass, deadline_ms));
     join_all(passes).await.into_iter().collect()
 }
 
 async fn one(
     clients: &Clients,
     card: Card,
+    meaning: &Meaning,
     waking: Waking,
-    only_explain: bool,
     pass: &str,
     deadline_ms: u64,
 ) -> Result<Report, Failure> {
     let name = card.cluster.clone();
     let ended = async {
-        let mut cluster = clients.open(card, waking, pass.to_owned(), deadline_ms).await?;
-        if only_explain { explain(&mut cluster).await } else { change_writer(&mut cluster).await }
+        let outside = clients.open(card).await?;
+        if let Meaning::Request(request) = meaning
+            && let Some(answered) = answer(&outside, request).await
+        {
+            return answered;
+        }
+        let mut cluster = Pass::new(outside, waking, pass.to_owned(), clients.silences.clone(), deadline_ms);
+        match meaning {
+            Meaning::Request(Request::Explain { .. }) => explain(&mut cluster).await,
+            _ => change_writer(&mut cluster).await,
+        }
     };
     match ended.await {
         Ok(report) => {
@@ -77,7 +84,7 @@ async fn one(
         // The next wake-up comes in a second or two, from watch-clusters; this pass has nothing to add.
         Err(failure @ Failure::LostRace { .. }) => {
             tracing::info!("{name}: waits: {}", failure.story());
-            Ok(Report { outcome: "waits", because: failure.to_string() })
+            Ok(Report::new(&name, "waits", failure.to_string()))
         }
         Err(failure) => {
             tracing::error!("{name}: {}", failure.story());
@@ -86,21 +93,25 @@ async fn one(
     }
 }
 
-/// The cards of the clusters that an event is about.
-async fn find(clients: &Clients, meaning: &Meaning) -> Result<Vec<Card>, Failure> {
-    let one = match meaning {
-        Meaning::Suspicion(seen) => clients.card(&seen.cluster).await?,
-        Meaning::Attention { cluster, .. } | Meaning::Explain { cluster } => clients.card(cluster).await?,
-        Meaning::InstanceState { instance, .. } => clients.card_of_instance(instance).await?,
-        Meaning::Alarm(alarm) => match &alarm.subject {
-            Subject::Cluster(cluster) => clients.card(cluster).await?,
-            Subject::Instance(instance) => clients.card_of_instance(instance).await?,
-            Subject::Fleet => return clients.cards().await,
+/// The answer to a request about a cluster that the fleet does not have.
+async fn unknown(clients: &Clients, cluster: &str) -> Result<Report, Failure> {
+    let names: Vec<String> = clients.cards().await?.into_iter().map(|card| card.cluster).collect();
+    let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    let because = format!("fleet {} has no cluster {cluster}; it has {known}", clients.fleet);
+    Ok(Report::new(cluster, "refused", because))
+}
+
+fn waking(meaning: &Meaning, at_ms: u64) -> Waking {
+    Waking {
+        at_ms,
+        by: by(meaning),
+        suspicion: suspected(meaning),
+        switchover: match meaning {
+            Meaning::Request(Request::Switchover { to, .. }) => Some(to.clone()),
+            _ => None,
         },
-        Meaning::Schedule => return clients.cards().await,
-        Meaning::Stack { .. } | Meaning::Spec { .. } | Meaning::Ignored(_) => None,
-    };
-    Ok(one.into_iter().collect())
+        commits_wait: matches!(meaning, Meaning::Attention { what, .. } if what == "Understudy Commits Wait"),
+    }
 }
 
 /// What woke this pass, in a few words for the page.
@@ -110,6 +121,7 @@ fn by(meaning: &Meaning) -> String {
         Meaning::Attention { what, .. } => format!("by watch-clusters: {what}"),
         Meaning::InstanceState { state, .. } => format!("by EC2's event: {state}"),
         Meaning::Alarm(alarm) => format!("by alarm {}", alarm.name),
+        Meaning::Request(request) => format!("by a person: {request}"),
         other => format!("by an event: {other}"),
     }
 }
@@ -129,19 +141,4 @@ fn suspected(meaning: &Meaning) -> Option<Suspected> {
         last_lsn: seen.last_lsn.filter(|_| fresh),
         synchronous_setting: seen.synchronous_setting.clone(),
     })
-}
-
-/// What a pass would do now; nothing is done.
-async fn explain(cluster: &mut impl promote_replica::Cluster) -> Result<Report, Failure> {
-    let seen = World::observe(cluster).await?;
-    let because = match decide(&seen) {
-        Decision::Steady => "nothing would be done: the writer answers and nothing is left to do".to_owned(),
-        Decision::Wait(reason) => format!("nothing would be done yet: {reason}"),
-        Decision::Refuse(reason) => format!("nothing would be done, a person would be paged: {reason}"),
-        Decision::Act(steps) => {
-            let steps: Vec<String> = steps.iter().map(ToString::to_string).collect();
-            format!("first steps: {}", steps.join("; "))
-        }
-    };
-    Ok(Report { outcome: "explained", because })
 }

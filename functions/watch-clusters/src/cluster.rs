@@ -6,7 +6,7 @@ use crate::{
     event::Origin,
     watch::{Act, Memory, Probe, Watch},
 };
-use domain::{card::Card, failover::Sql, state::State};
+use domain::{card::Card, events::Function, failover::Sql, state::State};
 use reconcile::Failure;
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -97,7 +97,7 @@ pub(crate) async fn watch_cluster<W: World>(
     drop(loops);
     let mut calls = watcher.calls;
     if timeout(LAST_CALLS, async { while calls.join_next().await.is_some() {} }).await.is_err() {
-        tracing::error!("{}: the run ended before promote-replica could be woken", card.cluster);
+        tracing::error!("{}: the run ended before another function could be woken", card.cluster);
     }
     let access = login.borrow().clone();
     Left { memory: watcher.watch.into_memory(), access, probes: watcher.probes, raised: watcher.raised }
@@ -130,22 +130,22 @@ impl<W: World> Watcher<W> {
 
     fn act(&mut self, cluster: &str, act: Act) {
         let now = self.run.world.now_ms();
-        let event = match act {
+        let (function, event) = match act {
             Act::ReadState => return self.stale.notify_one(),
             Act::Suspect(found) => {
                 let (member, failures, problem) = (&found.member, found.failures, &found.problem);
                 tracing::warn!("{cluster}: writer {member} failed {failures} probes in a row: {problem}");
-                self.run.origin.suspected(now, cluster, &found)
+                (Function::PromoteReplica, self.run.origin.suspected(now, cluster, &found))
             }
             Act::Tell(finding) => {
                 tracing::warn!("{cluster}: {finding}");
-                self.run.origin.found(now, cluster, &finding)
+                (finding.function(), self.run.origin.found(now, cluster, &finding))
             }
         };
         self.raised += 1;
         let (world, cluster) = (self.run.world.clone(), cluster.to_owned());
         self.calls.spawn(async move {
-            if let Err(failure) = world.wake(&event).await {
+            if let Err(failure) = world.wake(function, &event).await {
                 // What lasts is raised again in a moment.
                 tracing::error!("{cluster}: {}", failure.story());
             }

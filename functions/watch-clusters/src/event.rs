@@ -1,4 +1,4 @@
-//! What `promote-replica` is told, in the shape of an EventBridge event.
+//! What other functions are told, in the shape of an EventBridge event.
 
 use crate::{finding::Finding, watch::Suspicion};
 use domain::time;

@@ -1,13 +1,18 @@
 //! What is wrong with a cluster, beside a writer that does not answer.
 
-use std::fmt;
+use domain::events::Function;
+use std::{collections::BTreeSet, fmt};
 
 /// What is found is told again after this long, and then after twice as long
 /// every time: what cannot be cured must not wake a function all day.
 pub(crate) const TELL_AGAIN_MS: u64 = 10_000;
 const TELL_AGAIN_AT_LAST_MS: u64 = 300_000;
 
-/// Something that `promote-replica` should look at, with the member it is about.
+/// What comes and goes by itself is told only when it has lasted this long: a
+/// restart of PostgreSQL, or a stream that breaks and is back.
+const LASTING_MS: u64 = 10_000;
+
+/// Something that another function should look at, with the member it is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Finding {
     /// A change of writer is open and nobody is at it.
@@ -20,6 +25,17 @@ pub(crate) enum Finding {
     StandbyFrozen(String),
     /// A standby with another upstream than the writer.
     StandbyAstray(String),
+    /// This writer's commits wait for more standbys than stream.
+    CommitsWait(String),
+    /// Commits could wait for more standbys than the published set has.
+    SynchronousSetBehind,
+    /// The host of a member that is not the writer answers, PostgreSQL does not run.
+    MemberDown(String),
+    /// A member that was down streams from the writer.
+    MemberBack(String),
+    /// Other standbys than before can be read from: the names of those that
+    /// stream from the writer and answer.
+    ReadersChanged(BTreeSet<String>),
 }
 
 impl Finding {
@@ -31,17 +47,38 @@ impl Finding {
             Finding::WriterInRecovery(_) => "Understudy Writer In Recovery",
             Finding::StandbyFrozen(_) => "Understudy Standby Frozen",
             Finding::StandbyAstray(_) => "Understudy Standby Astray",
+            Finding::CommitsWait(_) => "Understudy Commits Wait",
+            Finding::SynchronousSetBehind => "Understudy Synchronous Set Behind",
+            Finding::MemberDown(_) => "Understudy Member Down",
+            Finding::MemberBack(_) => "Understudy Member Back",
+            Finding::ReadersChanged(_) => "Understudy Readers Changed",
         }
+    }
+
+    /// Whom to tell.
+    pub(crate) fn function(&self) -> Function {
+        Function::told_of(self.detail_type())
     }
 
     /// Instance id of the member it is about.
     pub(crate) fn member(&self) -> Option<&str> {
         match self {
-            Finding::ChangeUnfinished => None,
+            Finding::ChangeUnfinished | Finding::SynchronousSetBehind | Finding::ReadersChanged(_) => None,
             Finding::TwoWriters(id)
             | Finding::WriterInRecovery(id)
             | Finding::StandbyFrozen(id)
-            | Finding::StandbyAstray(id) => Some(id),
+            | Finding::StandbyAstray(id)
+            | Finding::CommitsWait(id)
+            | Finding::MemberDown(id)
+            | Finding::MemberBack(id) => Some(id),
+        }
+    }
+
+    /// How long it must last before it is told.
+    pub(crate) fn lasting_ms(&self) -> u64 {
+        match self {
+            Finding::CommitsWait(_) | Finding::MemberBack(_) | Finding::ReadersChanged(_) => LASTING_MS,
+            _ => 0,
         }
     }
 
@@ -63,6 +100,17 @@ impl fmt::Display for Finding {
             Finding::WriterInRecovery(id) => write!(f, "{id}, the writer of the state item, is a standby"),
             Finding::StandbyFrozen(id) => write!(f, "standby {id} has no upstream, and no change is under way"),
             Finding::StandbyAstray(id) => write!(f, "standby {id} follows another than the writer"),
+            Finding::CommitsWait(id) => write!(f, "commits on {id} wait for more standbys than stream"),
+            Finding::SynchronousSetBehind => {
+                f.write_str("a standby streams that commits could wait for, and the published set lacks it")
+            }
+            Finding::MemberDown(id) => write!(f, "PostgreSQL does not run on {id}, and its host answers"),
+            Finding::MemberBack(id) => write!(f, "{id} was down and streams from the writer again"),
+            Finding::ReadersChanged(names) if names.is_empty() => f.write_str("no standby can be read from any more"),
+            Finding::ReadersChanged(names) => {
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                write!(f, "other standbys than before can be read from: {}", names.join(", "))
+            }
         }
     }
 }

@@ -6,9 +6,10 @@
 //! that would count from zero; and a schedule that is some seconds late leaves
 //! no hole. Two runs that find the same raise it twice, which is harmless.
 //!
-//! It changes nothing. What it finds, it hands to `promote-replica`, which
-//! looks for itself. Every such event has the source `understudy.watch-clusters`
-//! and the shape of an EventBridge event:
+//! It changes nothing. What it finds, it hands to another function, which
+//! looks for itself: to `promote-replica`, but for the last three. Every such
+//! event has the source `understudy.watch-clusters` and the shape of an
+//! EventBridge event:
 //!
 //! | `detail-type` | when | `detail`, beside `cluster` |
 //! |---|---|---|
@@ -18,6 +19,11 @@
 //! | `Understudy Writer In Recovery` | the writer of the state item is a standby | `member`, `problem` |
 //! | `Understudy Standby Frozen` | a standby has no upstream although nothing changes | `member`, `problem` |
 //! | `Understudy Standby Astray` | a standby follows another than the writer although nothing changes | `member`, `problem` |
+//! | `Understudy Commits Wait` | for 10 s, the writer's commits wait for more standbys than stream | `member`, `problem` |
+//! | `Understudy Synchronous Set Behind` | a standby streams that commits could wait for, and the published set lacks it, or has room for more | `problem` |
+//! | `Understudy Member Down` | to `rejoin-replica`: the port of a member that is not the writer refuses | `member`, `problem` |
+//! | `Understudy Member Back` | to `rejoin-replica`: for 10 s, a member that was told to be down streams from the writer | `member`, `problem` |
+//! | `Understudy Readers Changed` | to `update-dns`: for 10 s, other standbys than before stream from the writer and answer | `problem` |
 //!
 //! All but the first are raised only after the state item was read anew, and
 //! again at growing gaps while they last.
@@ -34,6 +40,7 @@ pub use run::{Report, Watcher};
 
 use domain::{
     card::{Card, CardMember},
+    events::Function,
     failover::Sql,
     state::State,
 };
@@ -65,8 +72,8 @@ pub trait World: Send + Sync + 'static {
     /// Reads a cluster's state item.
     fn state(&self, cluster: &str) -> impl Future<Output = Result<Option<State>, Failure>> + Send;
 
-    /// Hands `promote-replica` an event.
-    fn wake(&self, event: &Value) -> impl Future<Output = Result<(), Failure>> + Send;
+    /// Hands a function an event.
+    fn wake(&self, function: Function, event: &Value) -> impl Future<Output = Result<(), Failure>> + Send;
 
     /// Writes one document of the embedded metric format to the log.
     fn measured(&self, document: &Value);

@@ -12,7 +12,9 @@ use domain::{
     lsn::Lsn,
     state::{Holder, State},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+mod streams;
 
 /// A failed probe in so many after the first suspicion raises it again: what
 /// `promote-replica` had to wait for (a witness, a local restart) may be there now.
@@ -60,6 +62,10 @@ pub(crate) struct Memory {
     /// What each member's last answer was, in one word, for the log.
     words: BTreeMap<String, &'static str>,
     told: BTreeMap<Finding, Told>,
+    /// The standbys that could be read from when that was told last, or first known.
+    readers: Option<BTreeSet<String>>,
+    /// Members that were told to be down and have not come back.
+    down: BTreeSet<String>,
 }
 
 /// A writer's position, and whom its commits waited for.
@@ -240,6 +246,7 @@ impl Watch {
 
     /// Tells what is wrong and was not told a short time ago.
     fn find(&mut self, now_ms: u64) -> Vec<Act> {
+        self.know_readers();
         // Somebody acts, or nothing is known: what is seen now says nothing.
         let Some(wrong) = self.wrong(now_ms) else { return Vec::new() };
         self.wrong_since.retain(|finding, _| wrong.contains(finding));
@@ -250,7 +257,9 @@ impl Watch {
                 acts.push(Act::ReadState);
                 now_ms
             });
-            if self.is_certain(&finding, since) && self.is_due(&finding, now_ms) {
+            let lasted = now_ms.saturating_sub(since) >= finding.lasting_ms();
+            if lasted && self.is_certain(&finding, since) && self.is_due(&finding, now_ms) {
+                self.telling(&finding);
                 acts.push(Act::Tell(finding));
             }
         }
@@ -269,10 +278,7 @@ impl Watch {
             return Some(vec![Finding::ChangeUnfinished]);
         }
         let upstream = self.card.member(writer).map(|member| member.address);
-        let writer_answers = self
-            .writer()
-            .and_then(|place| self.seen.get(place))
-            .is_some_and(|seen| matches!(seen.sql, Some(Sql::Writer(_))));
+        let writer_answers = self.answer().is_some();
         let of_member = |(member, seen): (&domain::card::CardMember, &Seen)| {
             let id = || member.id.clone();
             match seen.sql.as_ref()? {
@@ -282,16 +288,26 @@ impl Watch {
                 Sql::Standby(standby) if writer_answers && standby.upstream != upstream => {
                     Some(Finding::StandbyAstray(id()))
                 }
+                Sql::Refused if &member.id != writer => Some(Finding::MemberDown(id())),
                 _ => None,
             }
         };
-        Some(self.card.members.iter().zip(&self.seen).filter_map(of_member).collect())
+        let mut wrong: Vec<Finding> = self.card.members.iter().zip(&self.seen).filter_map(of_member).collect();
+        wrong.extend(self.wrong_with_streams(state, writer));
+        Some(wrong)
     }
 
     /// I2: seen, then the state item read anew, then seen again. A change that
     /// begins or ends in between must not look like a fault.
     fn is_certain(&self, finding: &Finding, since: u64) -> bool {
-        let (Some(known), Some(id)) = (&self.state, finding.member()) else { return true };
+        let Some(known) = &self.state else { return false };
+        let id = match finding {
+            Finding::ChangeUnfinished => return true,
+            // The writer says so.
+            Finding::SynchronousSetBehind | Finding::ReadersChanged(_) => known.state.writer.as_deref(),
+            of_member => of_member.member(),
+        };
+        let Some(id) = id else { return false };
         let seen = self.card.members.iter().zip(&self.seen).find(|(member, _)| member.id == id);
         known.asked_ms > since && seen.is_some_and(|(_, seen)| seen.asked_ms > known.answered_ms)
     }

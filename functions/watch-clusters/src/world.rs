@@ -5,6 +5,7 @@ use cloud::{
 };
 use domain::{
     card::{Card, CardMember},
+    events::Function,
     state::State,
 };
 use postgres::{Connector, Target, is_login_failure};
@@ -16,6 +17,8 @@ use watch_clusters::{Cards, Probed, World};
 pub struct Aws {
     fleet: String,
     promote: String,
+    update_dns: String,
+    rejoin: String,
     lambda: Lambda,
     secrets: Secrets,
     ssm: Ssm,
@@ -32,6 +35,8 @@ impl Aws {
         Ok(Aws {
             fleet,
             promote: environment::required("PROMOTE_FUNCTION_NAME")?,
+            update_dns: environment::required("UPDATE_DNS_FUNCTION_NAME")?,
+            rejoin: environment::required("REJOIN_FUNCTION_NAME")?,
             lambda: Lambda::new(config),
             secrets: Secrets::new(config),
             ssm: Ssm::new(config),
@@ -66,8 +71,13 @@ impl World for Aws {
         self.states.read(cluster).await
     }
 
-    async fn wake(&self, event: &Value) -> Result<(), Failure> {
-        self.lambda.wake(&self.promote, event).await
+    async fn wake(&self, function: Function, event: &Value) -> Result<(), Failure> {
+        let name = match function {
+            Function::UpdateDns => &self.update_dns,
+            Function::RejoinReplica => &self.rejoin,
+            _ => &self.promote,
+        };
+        self.lambda.wake(name, event).await
     }
 
     fn measured(&self, document: &Value) {

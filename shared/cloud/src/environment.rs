@@ -9,7 +9,7 @@ pub struct BadSetting {
 }
 
 /// What each setting is, so that its absence explains itself.
-const MEANINGS: [(&str, &str); 10] = [
+const MEANINGS: [(&str, &str); 12] = [
     ("FLEET", "the fleet's name, the template's parameter Fleet"),
     ("STATE_TABLE", "the name of the DynamoDB table <fleet>-state"),
     ("PAGES_TOPIC_ARN", "the ARN of the SNS topic <fleet>-pages"),
@@ -20,6 +20,8 @@ const MEANINGS: [(&str, &str); 10] = [
     ("STACK_ROLE_ARN", "the ARN of the role with which CloudFormation builds clusters"),
     ("FUNCTIONS_SECURITY_GROUP_ID", "the id of the security group of the functions that speak SQL"),
     ("PROMOTE_FUNCTION_NAME", "the name of the function <fleet>-promote-replica"),
+    ("UPDATE_DNS_FUNCTION_NAME", "the name of the function <fleet>-update-dns"),
+    ("REJOIN_FUNCTION_NAME", "the name of the function <fleet>-rejoin-replica"),
 ];
 
 /// The value of an environment variable.

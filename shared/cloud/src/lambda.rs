@@ -25,7 +25,7 @@ impl Lambda {
     /// [`Failure`] of `lambda:InvokeFunction`.
     pub async fn wake(&self, function: &str, payload: &serde_json::Value) -> Result<(), Failure> {
         let what = format!("function {function}");
-        let subject = Subject { what: &what, check: "is PROMOTE_FUNCTION_NAME of this function right?" };
+        let subject = Subject { what: &what, check: "is its name in this function's environment right?" };
         self.0
             .invoke()
             .function_name(function)
@@ -62,6 +62,6 @@ mod tests {
         assert_eq!(kind(&failure), "broken");
         let text = failure.to_string();
         assert!(text.contains("function lab-promote-replica does not exist"), "{text}");
-        assert!(text.contains("is PROMOTE_FUNCTION_NAME of this function right?"), "{text}");
+        assert!(text.contains("is its name in this function's environment right?"), "{text}");
     }
 }

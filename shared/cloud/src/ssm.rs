@@ -1,4 +1,7 @@
-//! Cards: what deployed clusters say of themselves.
+//! Cards: what deployed clusters say of themselves. And Run Command, in a file
+//! of its own.
+
+mod command;
 
 use crate::{
     SdkConfig,

@@ -6,6 +6,8 @@
 
 mod item;
 mod once;
+mod person;
+mod rejoin;
 mod write;
 
 use crate::{
@@ -14,7 +16,10 @@ use crate::{
     now_ms,
 };
 use aws_sdk_dynamodb::{Client, types::AttributeValue};
-use domain::state::{Change, Holder, State, Synchronous};
+use domain::{
+    lsn::Lsn,
+    state::{Change, GuardSeen, Holder, State, Synchronous},
+};
 use item::{number, text};
 use reconcile::Failure;
 use write::Write;
@@ -27,6 +32,9 @@ const STATE: &str = "state";
 
 /// The lease is free for `:me`: nobody's, mine, or expired.
 const FREE: &str = "(attribute_not_exists(#holder) OR #holder = :me OR #expires_at_ms < :now)";
+
+/// I10: nobody paused the cluster, or that is over.
+const AWAKE: &str = "(attribute_not_exists(#paused_until_ms) OR #paused_until_ms <= :now)";
 
 /// `<fleet>-state`.
 #[derive(Debug, Clone)]
@@ -58,13 +66,31 @@ impl StateTable {
         })
     }
 
+    /// What a member's boot guard wrote; `None` when it never did.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] of `dynamodb:GetItem`; [`Failure::Broken`] for an item that
+    /// makes no sense.
+    pub async fn guard(&self, cluster: &str, member: &str) -> Result<Option<GuardSeen>, Failure> {
+        let request = self.client.get_item().table_name(&self.table).consistent_read(true);
+        let request = request.key("cluster", text(cluster)).key("item", text(&format!("guard#{member}")));
+        let output = request.send().await.map_err(|error| classify(GET, self.subject(&self.what()), error))?;
+        output.item.map(|item| item::guard(&item)).transpose().map_err(|problem| Failure::Broken {
+            call: GET,
+            what: format!("the guard item of {member} in {} makes no sense: {problem}", self.what()),
+        })
+    }
+
     /// I1: takes the lease of a steady cluster and advances its epoch by one,
-    /// before any side effect.
+    /// before any side effect. A person's approval goes with it: it is for one
+    /// change of writer only.
     ///
     /// # Errors
     ///
     /// [`Failure`] of `dynamodb:UpdateItem`; [`Failure::LostRace`] unless the
-    /// epoch is `expected_epoch`, the phase steady and the lease free.
+    /// epoch is `expected_epoch`, the phase steady, the lease free and the
+    /// cluster not paused.
     pub async fn begin(
         &self,
         cluster: &str,
@@ -74,8 +100,8 @@ impl StateTable {
     ) -> Result<(), Failure> {
         let write = Write {
             set: "#epoch = :next, #phase = :changing, #holder = :me, #expires_at_ms = :expires, #change = :change",
-            remove: "",
-            only_if: &format!("#epoch = :epoch AND #phase = :steady AND {FREE}"),
+            remove: "#approval",
+            only_if: &format!("#epoch = :epoch AND #phase = :steady AND {FREE} AND {AWAKE}"),
             values: vec![
                 (":epoch", number(expected_epoch)),
                 (":next", number(expected_epoch + 1)),
@@ -125,7 +151,8 @@ impl StateTable {
         self.write(cluster, write).await
     }
 
-    /// Publishes the set of standbys that the writer's commits wait for (I9).
+    /// Publishes the set of standbys that the writer's commits wait for (I9),
+    /// with a new floor when one is given.
     ///
     /// # Errors
     ///
@@ -136,9 +163,14 @@ impl StateTable {
         epoch: u64,
         holder_id: &str,
         synchronous: &Synchronous,
+        floor: Option<Lsn>,
     ) -> Result<(), Failure> {
         let mut write = Write::of_holder(epoch, holder_id);
         write.set = "#synchronous_required = :required, #synchronous_names = :names";
+        if let Some(floor) = floor {
+            write.set = "#synchronous_required = :required, #synchronous_names = :names, #floor = :floor";
+            write.values.push((":floor", text(&floor.to_string())));
+        }
         let names = synchronous.names.iter().map(|name| text(name)).collect();
         write.values.push((":required", number(u64::from(synchronous.required))));
         write.values.push((":names", AttributeValue::L(names)));
@@ -146,6 +178,7 @@ impl StateTable {
     }
 
     /// Ends the change: `writer` writes, the phase is steady, the lease is free.
+    /// `failovers_ms` are the times of the last failovers, this one among them.
     ///
     /// # Errors
     ///
@@ -157,11 +190,18 @@ impl StateTable {
         holder_id: &str,
         writer: &str,
         now_ms: u64,
+        failovers_ms: &[u64],
     ) -> Result<(), Failure> {
         let mut write = Write::of_changer(epoch, holder_id);
-        write.set = "#writer = :writer, #phase = :steady, #changed_at_ms = :changed";
+        write.set = "#writer = :writer, #phase = :steady, #changed_at_ms = :changed, #failovers_ms = :failovers";
         write.remove = "#holder, #expires_at_ms, #change";
-        write.values.extend([(":writer", text(writer)), (":steady", text(item::STEADY)), (":changed", number(now_ms))]);
+        let failovers = failovers_ms.iter().copied().map(number).collect();
+        write.values.extend([
+            (":writer", text(writer)),
+            (":steady", text(item::STEADY)),
+            (":changed", number(now_ms)),
+            (":failovers", AttributeValue::L(failovers)),
+        ]);
         self.write(cluster, write).await
     }
 

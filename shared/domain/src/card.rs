@@ -44,6 +44,10 @@ pub struct Card {
     pub operator_secret: String,
     /// The certificate (PEM) that signed the members' server certificate.
     pub certificate_authority: String,
+    /// How many standbys a commit shall wait for, as the spec says; the state
+    /// item says for how many it waits now.
+    #[serde(default)]
+    pub synchronous_required: u32,
     /// The members, in the order of the spec.
     pub members: Vec<CardMember>,
     /// What may be done without asking.

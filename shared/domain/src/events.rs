@@ -13,6 +13,7 @@ mod meaning;
 pub use ignored::Ignored;
 pub use meaning::{Alarm, Meaning, Subject, Suspicion};
 
+use crate::request::Request;
 use envelope::Envelope;
 use serde_json::Value;
 use std::fmt;
@@ -26,11 +27,21 @@ pub enum Function {
     WatchClusters,
     /// Replaces a writer that is gone.
     PromoteReplica,
+    /// Lets the records say what the roles are.
+    UpdateDns,
+    /// Makes an old writer that comes back a standby.
+    RejoinReplica,
 }
 
 impl Function {
     /// All of them.
-    pub const ALL: [Function; 3] = [Function::DeployCluster, Function::WatchClusters, Function::PromoteReplica];
+    pub const ALL: [Function; 5] = [
+        Function::DeployCluster,
+        Function::WatchClusters,
+        Function::PromoteReplica,
+        Function::UpdateDns,
+        Function::RejoinReplica,
+    ];
 
     /// Its package, its folder, and its name in AWS after the fleet's.
     #[must_use]
@@ -39,6 +50,18 @@ impl Function {
             Function::DeployCluster => "deploy-cluster",
             Function::WatchClusters => "watch-clusters",
             Function::PromoteReplica => "promote-replica",
+            Function::UpdateDns => "update-dns",
+            Function::RejoinReplica => "rejoin-replica",
+        }
+    }
+
+    /// Whom `watch-clusters` tells what it found, by the kind of the event.
+    #[must_use]
+    pub fn told_of(kind: &str) -> Function {
+        match kind {
+            "Understudy Member Down" | "Understudy Member Back" => Function::RejoinReplica,
+            "Understudy Readers Changed" => Function::UpdateDns,
+            _ => Function::PromoteReplica,
         }
     }
 
@@ -48,10 +71,13 @@ impl Function {
             (_, Meaning::Schedule | Meaning::Ignored(_))
             | (Function::DeployCluster, Meaning::Stack { .. } | Meaning::Spec { .. }) => true,
             (Function::PromoteReplica, Meaning::InstanceState { state, .. }) => goes_down(state),
+            (Function::UpdateDns | Function::RejoinReplica, Meaning::InstanceState { state, .. }) => state == "running",
+            (function, Meaning::Attention { what, .. }) => function == Function::told_of(what),
             (
                 Function::PromoteReplica,
-                Meaning::Alarm(_) | Meaning::Suspicion(_) | Meaning::Attention { .. } | Meaning::Explain { .. },
-            ) => true,
+                Meaning::Alarm(_) | Meaning::Suspicion(_) | Meaning::Request(_) | Meaning::BadRequest(_),
+            )
+            | (Function::UpdateDns, Meaning::ManagedFailover { .. }) => true,
             _ => false,
         }
     }
@@ -87,11 +113,14 @@ pub fn meaning_for(function: Function, fleet: &str, event: &Value) -> Meaning {
 fn direct(function: Function, payload: &Value) -> Meaning {
     match function {
         Function::DeployCluster => Meaning::Spec { cluster: envelope::text(payload, "/name").map(str::to_owned) },
-        Function::PromoteReplica => match envelope::text(payload, "/explain") {
-            Some(cluster) => Meaning::Explain { cluster: cluster.to_owned() },
+        Function::PromoteReplica => match Request::read(payload) {
+            Some(Ok(request)) => Meaning::Request(request),
+            Some(Err(problem)) => Meaning::BadRequest(problem),
             None => Meaning::Ignored(Ignored::NotAnEvent),
         },
-        Function::WatchClusters => Meaning::Ignored(Ignored::NotAnEvent),
+        Function::WatchClusters | Function::UpdateDns | Function::RejoinReplica => {
+            Meaning::Ignored(Ignored::NotAnEvent)
+        }
     }
 }
 
@@ -106,6 +135,7 @@ fn read(fleet: &str, event: &Value) -> Meaning {
         ("aws.cloudwatch", kind) => alarm::read(fleet, kind, &envelope),
         ("aws.cloudformation", "CloudFormation Stack Status Change") => stack(fleet, &envelope),
         ("aws.events" | "aws.scheduler", "Scheduled Event") => Ok(Meaning::Schedule),
+        ("aws.rds", "RDS DB Cluster Event" | "RDS DB Instance Event") => managed(&envelope),
         ("understudy.watch-clusters", kind) => watched(kind, &envelope),
         _ => Err(envelope.unknown()),
     };
@@ -143,7 +173,34 @@ fn stack(fleet: &str, envelope: &Envelope) -> Result<Meaning, Ignored> {
     Ok(Meaning::Stack { cluster: cluster.to_owned(), status: status.to_owned() })
 }
 
-/// What watch-clusters tells promote-replica.
+/// A managed database has another writer now. Others of its events say nothing
+/// about roles, and Neptune and DocumentDB speak as `aws.rds`, too.
+///
+/// Source: RDS and Aurora user guides, "Event categories and event messages".
+const FAILED_OVER: [&str; 6] = [
+    // Aurora: the old writer was promoted again; another was.
+    "RDS-EVENT-0070",
+    "RDS-EVENT-0071",
+    // RDS, Multi-AZ: the standby took over, as a failover or as an activation.
+    "RDS-EVENT-0015",
+    "RDS-EVENT-0049",
+    "RDS-EVENT-0051",
+    "RDS-EVENT-0065",
+];
+
+fn managed(envelope: &Envelope) -> Result<Meaning, Ignored> {
+    let postgres = |engine: String| matches!(engine.as_str(), "postgres" | "aurora-postgresql");
+    let event = envelope.detail("/EventID").ok().filter(|event| FAILED_OVER.contains(event));
+    let ours = envelope.engine().is_none_or(postgres);
+    let (Some(event), true) = (event, ours) else { return Err(envelope.unknown()) };
+    let database = envelope.detail("/SourceIdentifier")?;
+    if let Some(arn) = envelope::text(envelope.payload, "/SourceArn") {
+        envelope.at_home(arn)?;
+    }
+    Ok(Meaning::ManagedFailover { database: database.to_owned(), event: event.to_owned() })
+}
+
+/// What watch-clusters tells another function.
 fn watched(kind: &str, envelope: &Envelope) -> Result<Meaning, Ignored> {
     let cluster = envelope.detail("/cluster")?.to_owned();
     let detail = envelope.payload;

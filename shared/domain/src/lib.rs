@@ -4,11 +4,16 @@
 
 pub mod card;
 pub mod decision;
+pub mod dns;
 pub mod events;
 pub mod failover;
 pub mod lsn;
+mod page;
 pub mod policy;
 pub mod records;
+pub mod rejoin;
+pub mod request;
 pub mod spec;
 pub mod state;
+pub mod steady;
 pub mod time;

@@ -41,6 +41,24 @@ pub struct Policy {
     /// 60: time for the old writer's clients to arrive; a person decides sooner.
     #[schemars(range(min = 0, max = 86_400))]
     pub cool_down_s: u64,
+    /// Failovers within one hour after which a person decides about the next.
+    ///
+    /// 3: a cluster that loses its third writer in an hour has a cause that
+    /// another failover does not cure.
+    #[schemars(range(min = 1, max = 60))]
+    pub failovers_per_hour: u32,
+    /// Seconds after a pause in which no failover begins.
+    ///
+    /// 10: what the pause was for, such as a restart, may just be ending.
+    #[schemars(range(min = 0, max = 3_600))]
+    pub grace_s: u32,
+    /// Seconds without contact to the fleet's state and to any standby after
+    /// which a writer's own guard has stopped PostgreSQL.
+    ///
+    /// 20: longer than a blip of the network, shorter than the patience of
+    /// clients. Raise it and failovers that rest on it alone wait longer.
+    #[schemars(range(min = 10, max = 300))]
+    pub ttl_s: u32,
     /// Bytes of log that an asynchronous successor may lack.
     ///
     /// 1 MiB: Patroni's default (`maximum_lag_on_failover`).
@@ -60,6 +78,9 @@ impl Default for Policy {
             witness_silence_ms: 3_000,
             local_restart_ms: 5_000,
             cool_down_s: 60,
+            failovers_per_hour: 3,
+            grace_s: 10,
+            ttl_s: 20,
             max_lost_bytes: 1024 * 1024,
             stop_old_writer: true,
         }
@@ -89,6 +110,18 @@ impl Policy {
     #[must_use]
     pub fn local_restart(&self) -> Duration {
         Duration::from_millis(self.local_restart_ms)
+    }
+
+    /// Time after a pause in which no failover begins.
+    #[must_use]
+    pub fn grace(&self) -> Duration {
+        Duration::from_secs(u64::from(self.grace_s))
+    }
+
+    /// Time without contact after which a writer has stopped itself.
+    #[must_use]
+    pub fn ttl(&self) -> Duration {
+        Duration::from_secs(u64::from(self.ttl_s))
     }
 
     /// Time between two changes of writer.

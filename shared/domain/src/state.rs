@@ -18,6 +18,78 @@ pub struct State {
     pub change: Option<Change>,
     /// When the last change was finished, in milliseconds since 1970.
     pub changed_at_ms: u64,
+    /// When the last failovers were finished, in milliseconds since 1970, oldest
+    /// first; planned switchovers are not among them.
+    pub failovers_ms: Vec<u64>,
+    /// Acknowledged commits up to this position may be on the writer alone,
+    /// whatever the published set says: a successor must have come this far.
+    pub floor: Option<Lsn>,
+    /// I10: until when nothing is done by itself, and why; also when it is over,
+    /// since a grace follows.
+    pub pause: Option<Pause>,
+    /// What a person allowed for the next change of writer.
+    pub approval: Option<Approval>,
+}
+
+impl State {
+    /// A cluster that no member has claimed yet.
+    #[must_use]
+    pub fn unclaimed() -> Self {
+        State {
+            epoch: 0,
+            writer: None,
+            synchronous: Synchronous::default(),
+            holder: None,
+            change: None,
+            changed_at_ms: 0,
+            failovers_ms: Vec::new(),
+            floor: None,
+            pause: None,
+            approval: None,
+        }
+    }
+}
+
+/// A person asked to be left alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// Until when, in milliseconds since 1970.
+    pub until_ms: u64,
+    /// Why, in that person's words.
+    pub reason: String,
+}
+
+/// A person allowed the next change of writer to lose acknowledged rows.
+///
+/// For one change: the change that begins takes it away with it, whatever
+/// becomes of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// The epoch that the person was told of; at any other it is worth nothing.
+    pub epoch: u64,
+    /// Bytes of log that may be lost; `None` is any number, known or not.
+    pub data_loss_bytes: Option<u64>,
+    /// After this it is worth nothing, in milliseconds since 1970.
+    pub expires_at_ms: u64,
+}
+
+/// What a member's boot guard wrote: the item `guard#<instance id>`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuardSeen {
+    /// The epoch of the state item that it read when it decided to hold.
+    pub epoch: u64,
+    /// No process of PostgreSQL is left on the member, and none starts before
+    /// the guard has read the state item anew and found the member named writer
+    /// in the steady phase.
+    pub holds: bool,
+    /// PostgreSQL had been shut down in order.
+    pub clean: bool,
+    /// `pg_controldata`'s "Latest checkpoint location".
+    pub checkpoint: Option<Lsn>,
+    /// Its timeline.
+    pub timeline: u32,
+    /// The file system of its data is full.
+    pub disk_full: bool,
 }
 
 /// PostgreSQL's `synchronous_standby_names`, as `ANY required (names)`.
@@ -42,13 +114,74 @@ impl Synchronous {
         format!("ANY {} ({})", self.required, names.join(", "))
     }
 
+    /// The setting's text, or a word for none.
+    #[must_use]
+    pub fn or_nobody(&self) -> String {
+        if self.is_on() { self.setting() } else { "nobody".to_owned() }
+    }
+
+    /// Reads a value of `synchronous_standby_names`; `None` for one that is not
+    /// understood, such as one with `*`. `FIRST k` and a plain list are read as
+    /// `ANY k`: they are stricter about whom they wait for.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let (required, list) = match text.split_once('(') {
+            None => (1, text),
+            Some((head, list)) => {
+                let list = list.trim_end().strip_suffix(')')?;
+                let mut words = head.split_whitespace();
+                let first = words.next()?;
+                let count = match first.to_ascii_uppercase().as_str() {
+                    "ANY" | "FIRST" => words.next()?,
+                    _ => first,
+                };
+                (words.next().is_none().then(|| count.parse().ok())??, list)
+            }
+        };
+        if text.is_empty() {
+            return Some(Synchronous::default());
+        }
+        let name = |name: &str| -> Option<String> {
+            let name = name.trim();
+            let bare = name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(name);
+            let plain = bare.chars().all(|letter| letter.is_ascii_alphanumeric() || "_-.".contains(letter));
+            (plain && !bare.is_empty()).then(|| bare.to_owned())
+        };
+        let mut names = list.split(',').map(name).collect::<Option<Vec<_>>>()?;
+        names.sort();
+        names.dedup();
+        Some(Synchronous { required, names })
+    }
+
     /// Whether a value of `synchronous_standby_names` means the same as this set.
     #[must_use]
     pub fn is_setting(&self, text: &str) -> bool {
-        let squeeze = |text: &str| -> String {
-            text.chars().filter(|letter| !letter.is_whitespace() && *letter != '"').collect()
-        };
-        squeeze(text) == squeeze(&self.setting())
+        let same = |other: Synchronous| (!self.is_on() && !other.is_on()) || *self == other.sorted();
+        Synchronous::parse(text).is_some_and(same)
+    }
+
+    fn sorted(mut self) -> Self {
+        self.names.sort();
+        self
+    }
+
+    /// Whether what follows from this set, when it is the published one, also
+    /// holds for a writer that acknowledges by `applied`: any `n - k + 1` of the
+    /// published names that are frozen leave `applied` too few to acknowledge
+    /// by, and the same number in sight has every acknowledged commit.
+    ///
+    /// The worst case leaves `k - 1` of the published names free, all of them
+    /// among the applied ones, and every applied name that is not published.
+    #[must_use]
+    pub fn covers(&self, applied: &Synchronous) -> bool {
+        if !self.is_on() {
+            // Nothing follows from a set that is off.
+            return true;
+        }
+        let shared = applied.names.iter().filter(|name| self.names.contains(name)).count();
+        let free = applied.names.len() - shared + shared.min((self.required as usize).saturating_sub(1));
+        applied.is_on() && free < applied.required as usize
     }
 
     /// Whether a commit waits for at least one standby.
@@ -68,12 +201,36 @@ pub struct Holder {
     pub expires_at_ms: u64,
 }
 
+/// Why a change of writer was begun.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChangeKind {
+    /// The writer is gone.
+    #[default]
+    Failover,
+    /// A person asked for it, and the writer is well.
+    Switchover,
+}
+
 /// A change of writer under way: what the next pass must know to finish it and
 /// to tell its whole story. Times are milliseconds since 1970.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
+    /// Why it was begun.
+    #[serde(default)]
+    pub kind: ChangeKind,
     /// The writer that is being replaced.
     pub from: String,
+    /// Who shall take over, in a switchover.
+    #[serde(default)]
+    pub to: Option<String>,
+    /// What a person allowed this change to lose.
+    #[serde(default)]
+    pub approval: Option<Approval>,
+    /// Since when every standby in sight is cut from the old writer, in
+    /// milliseconds since 1970.
+    #[serde(default)]
+    pub frozen_since_ms: Option<u64>,
     /// Why: what was seen, one sentence for each line of the page.
     pub seen: Vec<String>,
     /// The old writer's last known write position, for the lag gate.
@@ -110,10 +267,21 @@ pub struct Change {
     /// When the writer record was moved.
     #[serde(default)]
     pub record_moved_at_ms: Option<u64>,
-    /// Bytes of log that the new writer lacked against the last known position
-    /// of the old one; `None` when that position is not known.
+    /// What the promotion loses of what was acknowledged; set before it.
     #[serde(default)]
-    pub lost_bytes: Option<u64>,
+    pub loss: Option<Loss>,
+}
+
+/// What a promotion loses of what the old writer had acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Loss {
+    /// Nothing: every acknowledged commit was on the standby that took over.
+    Nothing,
+    /// This many bytes of log, up to the last position that a probe saw.
+    Bytes(u64),
+    /// Not known; a person allowed it.
+    Unknown,
 }
 
 /// A member that has been promoted and proven writable.
@@ -129,12 +297,55 @@ pub struct Promoted {
     pub at_ms: u64,
 }
 
-impl Change {
-    /// Whether the old writer's commits waited for standbys by the published
-    /// set, as far as anyone saw: only then was nothing acknowledged lost.
-    #[must_use]
-    pub fn was_synchronous(&self) -> bool {
-        let as_published = |setting: &String| self.synchronous.is_setting(setting);
-        self.synchronous.is_on() && self.synchronous_setting.as_ref().is_none_or(as_published)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(text: &str) -> Synchronous {
+        Synchronous::parse(text).unwrap_or_else(|| panic!("{text}"))
+    }
+
+    #[test]
+    fn settings_are_read_as_postgresql_reads_them() {
+        let of = |required, names: &[&str]| Synchronous { required, names: names.iter().map(|&n| n.to_owned()).collect() };
+        let table = [
+            ("", of(0, &[])),
+            ("ANY 1 (\"orders_2\", \"orders_3\")", of(1, &["orders_2", "orders_3"])),
+            ("any 2(b,a)", of(2, &["a", "b"])),
+            ("FIRST 1 (a, b)", of(1, &["a", "b"])),
+            ("2 (a, b)", of(2, &["a", "b"])),
+            ("a, b", of(1, &["a", "b"])),
+            ("a", of(1, &["a"])),
+        ];
+        for (text, expected) in table {
+            assert_eq!(Synchronous::parse(text), Some(expected.clone()), "{text}");
+            assert!(expected.is_setting(text), "{text}");
+        }
+        for text in ["*", "ANY 1 (*)", "ANY (a)", "ANY 1 2 (a)", "ANY x (a)", "ANY 1 (a", "ANY 1 (a,,b)", "ANY 1 (\"a b\")"] {
+            assert_eq!(Synchronous::parse(text), None, "{text}");
+        }
+    }
+
+    /// Against the definition itself: every way to freeze n - k + 1 of the published names.
+    #[test]
+    fn covers_is_what_freezing_proves() {
+        let texts = ["", "a", "b", "c", "ANY 1 (a,b)", "ANY 2 (a,b)", "ANY 1 (b,c)", "ANY 2 (b,c)", "ANY 1 (a,b,c)",
+            "ANY 2 (a,b,c)", "ANY 3 (a,b,c)"];
+        let proves = |published: &Synchronous, applied: &Synchronous| {
+            let (n, k) = (published.names.len(), published.required as usize);
+            (0..1_u32 << n).filter(|mask| mask.count_ones() as usize == n - k + 1).all(|mask| {
+                let frozen = |name: &String| {
+                    published.names.iter().position(|other| other == name).is_some_and(|place| mask & (1 << place) != 0)
+                };
+                let left = applied.names.iter().filter(|name| !frozen(name)).count();
+                applied.is_on() && left < applied.required as usize
+            })
+        };
+        for published in texts.map(set) {
+            for applied in texts.map(set) {
+                let expected = !published.is_on() || proves(&published, &applied);
+                assert_eq!(published.covers(&applied), expected, "{published:?} covers {applied:?}");
+            }
+        }
     }
 }

@@ -15,4 +15,3 @@ mod writer;
 
 pub use session::{Connector, Target};
 pub use trouble::is_login_failure;
-pub use writer::PromotedSeen;

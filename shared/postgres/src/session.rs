@@ -43,8 +43,14 @@ impl Target {
     /// One member of the cluster that a card describes.
     #[must_use]
     pub fn member(card: &Card, member: &CardMember) -> Self {
+        Target::at(card, member.address)
+    }
+
+    /// The member at an address.
+    #[must_use]
+    pub fn at(card: &Card, address: IpAddr) -> Self {
         Target {
-            address: member.address,
+            address,
             port: card.port,
             server_name: card.records.writer.clone(),
             database: DATABASE.to_owned(),

@@ -3,9 +3,8 @@
 use crate::{
     session::{Connector, Session, Target},
     trouble::Trouble,
-    writer::PromotedSeen,
 };
-use domain::failover::{Sql, StandbySeen};
+use domain::failover::{PromotedSeen, Sql, StandbySeen};
 use reconcile::Failure;
 use std::{net::IpAddr, time::Duration};
 use tokio_postgres::error::SqlState;

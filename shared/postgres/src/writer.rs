@@ -4,20 +4,10 @@ use crate::{
     session::{Connector, Session, Target},
     trouble::Trouble,
 };
-use domain::lsn::Lsn;
+use domain::failover::PromotedSeen;
 use reconcile::Failure;
 use std::time::Duration;
 use tokio_postgres::error::SqlState;
-
-/// A member that has left recovery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PromotedSeen {
-    /// Its timeline.
-    pub timeline: u32,
-    /// Where recovery ended and its timeline begins; the current position when
-    /// the server has been restarted since and no longer knows.
-    pub lsn: Lsn,
-}
 
 /// The name of the current WAL file tells the timeline at once; the control
 /// file only after the next checkpoint. The last replayed position stays known
@@ -110,6 +100,19 @@ impl Connector {
         })
         .await
         .map_err(|trouble| trouble.failure("postgres:drop-slots", target))
+    }
+
+    /// Makes a checkpoint, so that the one of a shutdown that follows has little
+    /// left to write.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Transient`] when it takes longer than `timeout`: PostgreSQL
+    /// goes on with it.
+    pub async fn checkpoint(&self, target: &Target, timeout: Duration) -> Result<(), Failure> {
+        self.session(target, timeout, async |session: &Session| session.run("a checkpoint", "CHECKPOINT").await)
+            .await
+            .map_err(|trouble| trouble.failure("postgres:checkpoint", target))
     }
 
     /// Sets `synchronous_standby_names` and returns when sessions read it.

@@ -2,8 +2,20 @@
 
 mod failure;
 mod login;
+mod look;
+mod outside;
+mod members;
 mod pass;
+mod report;
+mod tell;
+mod turn;
 
 pub use failure::{Failure, failed};
 pub use login::Login;
+pub use look::{Looks, Silences, Suspected, Waking, target};
+pub use members::Members;
+pub use outside::Outside;
 pub use pass::{End, World, pass};
+pub use report::Report;
+pub use tell::page_once;
+pub use turn::Turn;

@@ -111,6 +111,20 @@ impl Handle<InstanceProfile> {
     }
 }
 
+impl Handle<StringParameter> {
+    /// The parameter's name.
+    #[must_use]
+    pub fn name(&self) -> Value {
+        self.reference()
+    }
+
+    /// The parameter's text.
+    #[must_use]
+    pub fn value(&self) -> Value {
+        self.attribute("Value")
+    }
+}
+
 impl Handle<Secret> {
     /// The secret's ARN.
     #[must_use]

@@ -2,7 +2,7 @@
 
 use crate::{
     Template, Value,
-    resource::{Resource, Secret},
+    resource::{Resource, Secret, StringParameter},
     value::Form,
 };
 
@@ -47,9 +47,13 @@ impl Template {
             }
             Form::Ref(name) => match self.resources.get(name).map(|node| &node.resource) {
                 Some(Resource::Secret(Secret { name, .. })) => AROUND_SECRET + name.len(),
+                Some(Resource::StringParameter(StringParameter { name, .. })) => name.len(),
                 _ => LONGEST_ID,
             },
-            Form::GetAtt(_) => LONGEST_ID,
+            Form::GetAtt([name, _]) => match self.resources.get(name).map(|node| &node.resource) {
+                Some(Resource::StringParameter(StringParameter { value, .. })) => self.longest(value),
+                _ => LONGEST_ID,
+            },
         }
     }
 }

@@ -7,7 +7,11 @@ use domain::{
     spec::{Spec, Zone},
 };
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, path::PathBuf, process::Command};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    process::Command,
+};
 use template::{BODY_LIMIT, Fleet, Subnet, Tls, USER_DATA_LIMIT, ec2_streaming};
 
 fn fleet() -> Fleet {
@@ -63,6 +67,7 @@ fn resolve(template: &Value, value: &Value) -> String {
         },
         "Fn::GetAtt" => match argument[1].as_str().unwrap() {
             "PrimaryPrivateIpAddress" => format!("10.100.100.10{}", digits(argument[0].as_str().unwrap())),
+            "Value" => resolve(template, &template["Resources"][argument[0].as_str().unwrap()]["Properties"]["Value"]),
             "GroupId" => physical_id(template, argument[0].as_str().unwrap()),
             other => panic!("what is {other}?"),
         },
@@ -91,6 +96,7 @@ fn physical_id(template: &Value, name: &str) -> String {
         "AWS::EC2::Volume" => format!("vol-0123456789abcdef{number}"),
         "AWS::EC2::NetworkInterface" => format!("eni-0123456789abcdef{number}"),
         "AWS::EC2::SecurityGroup" => "sg-members".into(),
+        "AWS::SSM::Parameter" => resource["Properties"]["Name"].as_str().unwrap().to_owned(),
         "AWS::SecretsManager::Secret" => {
             format!(
                 "arn:aws:secretsmanager:eu-west-1:111122223333:secret:{}-AbCdEf",
@@ -107,6 +113,18 @@ fn card_text(template: &Value) -> String {
 
 fn user_data(template: &Value, member: &str) -> String {
     resolve(template, &template["Resources"][member]["Properties"]["UserData"])
+}
+
+/// The scripts that the user data does not hold, as a member puts them together.
+fn parameters(template: &Value) -> String {
+    let script = user_data(template, "Member1");
+    let names = script.lines().find_map(|line| line.strip_prefix("SCRIPTS=")).unwrap().trim_matches('"');
+    let resources: Vec<&Value> = template["Resources"].as_object().unwrap().values().collect();
+    let value = |name: &str| {
+        let properties = resources.iter().map(|resource| &resource["Properties"]).find(|seen| seen["Name"] == name);
+        properties.unwrap()["Value"].as_str().unwrap().to_owned()
+    };
+    names.split(' ').map(value).inspect(|part| assert!(part.len() <= 4_096, "{} bytes", part.len())).collect()
 }
 
 #[test]
@@ -142,6 +160,7 @@ fn the_card_is_the_one_that_the_rest_reads() {
             .into(),
         certificate_authority: tls().certificate_authority,
         // Two subnets for three members: the third goes where the first is.
+        synchronous_required: 1,
         members: vec![member(1, "eu-west-1a", false), member(2, "eu-west-1b", false), member(3, "eu-west-1a", true)],
         policy: Policy::default(),
     };
@@ -170,33 +189,45 @@ fn the_largest_cluster_keeps_within_the_limits_of_aws() {
     }
 }
 
-/// Runs a member's user data up to its last line, and answers what it wrote.
+/// Runs a member's user data up to its last line, unpacks the parameters as its set-up does, and answers what is there.
 #[test]
-fn user_data_writes_the_scripts_without_comments_and_says_who_the_member_is() {
-    let template = render(&Spec::new("orders"));
+fn user_data_and_parameters_hold_the_scripts_and_say_who_the_member_is() {
+    let mut spec = Spec::new("orders");
+    spec.members.never_promote = vec![3];
+    let template = render(&spec);
     let script = user_data(&template, "Member2");
     let (writing, running) = script.trim_end().rsplit_once('\n').unwrap();
     assert_eq!(running, r#"exec bash "$PWD/setup.sh""#);
 
     let root = std::env::temp_dir().join(format!("understudy-user-data-{}", std::process::id()));
     std::fs::create_dir_all(&root).unwrap();
-    let show = r#"; . "$ROOT/etc/understudy/member.env"; set -o posix; unset ROOT; set"#;
+    std::fs::write(root.join("rest"), parameters(&template)).unwrap();
+    let show =
+        r#"; base64 -d "$ROOT/rest" | tar xz; . "$ROOT/etc/understudy/member.env"; set -o posix; unset ROOT; set"#;
     let mut shell = Command::new("bash");
     shell.env_clear().env("PATH", std::env::var("PATH").unwrap()).env("ROOT", &root);
     let output = shell.args(["-c", &format!("{writing}\n:{show}")]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 
     let nodes = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../infra/nodes"));
-    for file in ["lib.sh", "setup.sh", "start.sh", "rebuild-standby.sh", "understudy-postgresql.service"] {
-        let written = std::fs::read_to_string(root.join("opt/understudy").join(file)).unwrap();
-        let source = std::fs::read_to_string(nodes.join(file)).unwrap();
-        let kept: Vec<&str> = source.lines().filter(|line| !line.starts_with("# ")).collect();
-        assert_eq!(written.lines().collect::<Vec<_>>(), kept, "{file}");
+    let files = |directory: &PathBuf| -> BTreeMap<String, String> {
+        let names = std::fs::read_dir(directory).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+        let names = names.filter(|name| !name.starts_with('.'));
+        names.map(|name| (name.clone(), std::fs::read_to_string(directory.join(name)).unwrap())).collect()
+    };
+    let (written, sources) = (files(&root.join("opt/understudy")), files(&nodes));
+    assert!(written.keys().eq(sources.keys()), "{:?}", written.keys());
+    for (name, text) in written {
+        let comment = |line: &&str| line.trim_start() == "#" || line.trim_start().starts_with("# ");
+        let kept: Vec<&str> = sources[&name].lines().filter(|line| !comment(line)).collect();
+        assert_eq!(text.lines().collect::<Vec<_>>(), kept, "{name}");
     }
     std::fs::remove_dir_all(&root).unwrap();
 
     let seen = String::from_utf8(output.stdout).unwrap();
     let secret = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:understudy/prod/orders";
+    let scripts = template["Resources"].as_object().unwrap().keys().filter(|name| name.starts_with("Scripts"));
+    let scripts: Vec<String> = scripts.map(|name| physical_id(&template, name)).collect();
     let expected = [
         "ADDRESS=10.100.100.102".to_owned(),
         "APPLICATION_ROLE=app".to_owned(),
@@ -208,6 +239,9 @@ fn user_data_writes_the_scripts_without_comments_and_says_who_the_member_is() {
         "FLEET=prod".to_owned(),
         "LOGICAL_ID=Member2".to_owned(),
         "MEMBER=orders_2".to_owned(),
+        "NEVER_PROMOTE=orders_3".to_owned(),
+        format!("SCRIPTS='{}'", scripts.join(" ")),
+        "TTL=20".to_owned(),
         "MEMBERS='orders_1=10.100.100.101 orders_2=10.100.100.102 orders_3=10.100.100.103'".to_owned(),
         format!("OPERATOR_SECRET={secret}/operator-AbCdEf"),
         "PORT=5432".to_owned(),
@@ -232,14 +266,8 @@ fn members_differ_only_in_name_place_and_number() {
         let text = template["Resources"][format!("Member{number}")].to_string();
         text.replace(&format!("Member{number}"), "MemberN").replace(&format!("orders_{number}"), "orders_N")
     };
-    // The list of all members is the same in each, and holds each one's own name: compare without it.
-    let strip = |text: String| {
-        let start = text.find(r#"MEMBERS=\""#).unwrap();
-        let end = text[start..].find("#!/bin/bash").map_or(text.find("MEMBER=").unwrap(), |at| start + at);
-        format!("{}{}", &text[..start], &text[end..])
-    };
-    assert_eq!(strip(member(1)), strip(member(2)));
-    assert_eq!(strip(member(2)), strip(member(3)));
+    assert_eq!(member(1), member(2));
+    assert_eq!(member(2), member(3));
 }
 
 #[test]
@@ -274,14 +302,15 @@ fn only_the_port_of_postgresql_is_open_and_only_to_who_needs_it() {
         };
         match resource["Type"].as_str().unwrap() {
             "AWS::EC2::SecurityGroupIngress" => {
-                let source = properties.get("CidrIp").unwrap_or(&properties["SourceSecurityGroupId"]);
-                seen.insert(rule("in", properties, source));
+                seen.insert(rule("in", properties, &properties["SourceSecurityGroupId"]));
             }
             "AWS::EC2::SecurityGroupEgress" => {
                 seen.insert(rule("out", properties, &properties["DestinationSecurityGroupId"]));
             }
             "AWS::EC2::SecurityGroup" => {
-                assert!(properties.get("SecurityGroupIngress").is_none());
+                for client in properties["SecurityGroupIngress"].as_array().unwrap() {
+                    seen.insert(rule("in", client, &client["CidrIp"]));
+                }
                 for out in properties["SecurityGroupEgress"].as_array().unwrap() {
                     seen.insert(rule("out", out, &out["CidrIp"]));
                 }
@@ -330,12 +359,23 @@ fn a_member_may_touch_its_own_state_secrets_and_stack_only() {
             Value::Null,
         ),
         (
+            json!(["ssm:GetParameter"]),
+            vec!["arn:aws:ssm:eu-west-1:111122223333:parameter/understudy/prod/clusters/orders/scripts-*".to_owned()],
+            Value::Null,
+        ),
+        (
             json!(["cloudformation:SignalResource"]),
             vec!["arn:aws:cloudformation:eu-west-1:111122223333:stack/understudy-prod-orders/*".to_owned()],
             Value::Null,
         ),
         (
             json!([
+                "ec2messages:AcknowledgeMessage",
+                "ec2messages:DeleteMessage",
+                "ec2messages:FailMessage",
+                "ec2messages:GetEndpoint",
+                "ec2messages:GetMessages",
+                "ec2messages:SendReply",
                 "ssm:UpdateInstanceInformation",
                 "ssmmessages:CreateControlChannel",
                 "ssmmessages:CreateDataChannel",

@@ -24,11 +24,13 @@ from botocore.config import Config
 HERE = Path(__file__).parent
 STOP_SECONDS = 0.6
 START_SECONDS = 0.2
+UNANSWERED_SECONDS = 2
 
 # A Lambda function without an SDK: prints each event and its environment, takes
-# `sleep` seconds and fails the first `fail` attempts, if an event says so.
+# `sleep` seconds, says whether something at `connect` speaks to it, and fails the
+# first `fail` attempts, if an event says so.
 BOOTSTRAP = f"""#!{sys.executable}
-import json, os, time, urllib.request
+import json, os, socket, time, urllib.request
 api = "http://" + os.environ["AWS_LAMBDA_RUNTIME_API"] + "/2018-06-01/runtime/"
 print("environment", json.dumps(sorted(os.environ)), flush=True)
 attempts = 0
@@ -37,9 +39,17 @@ while True:
         request, event = reply.headers["Lambda-Runtime-Aws-Request-Id"], json.load(reply)
     print("event", json.dumps(event), flush=True)
     time.sleep(event.get("sleep", 0))
+    heard = ""
+    if "connect" in event:
+        try:
+            with socket.create_connection(event["connect"], 0.5) as asked:
+                heard = asked.recv(100).decode()
+        except OSError as error:
+            heard = str(error)
     attempts += 1
     failed = attempts <= event.get("fail", 0)
-    body = {{"errorMessage": "as asked", "errorType": "Asked"}} if failed else {{"attempts": attempts}}
+    body = ({{"errorMessage": "as asked", "errorType": "Asked"}} if failed
+            else {{"attempts": attempts, "heard": heard}})
     urllib.request.urlopen(urllib.request.Request(
         api + "invocation/" + request + ("/error" if failed else "/response"),
         data=json.dumps(body).encode(), method="POST")).read()
@@ -72,10 +82,15 @@ class LocalAws:
             env={**os.environ, "LAB_DIR": str(self.directory), "GATEWAY_PORT": self.ports[0],
                  "LAB_CONTROL_PORT": self.ports[1], "LAB_STOP_SECONDS": str(STOP_SECONDS),
                  "LAB_START_SECONDS": str(START_SECONDS), "LAB_CREDENTIAL_SECONDS": "3",
+                 "LAB_UNANSWERED_SECONDS": str(UNANSWERED_SECONDS),
+                 "LAB_MIN_DELIVERY_SECONDS": "1", "LAB_DISK_MIB": "512",
                  "LAMBDA_ASYNC_RETRY_BASE_SECONDS": "0.1", "AWS_PROFILE": "must-not-leak"})
         self.ready = self.process.stdout.readline().decode()
         if not self.ready.startswith("ready"):
-            raise RuntimeError(f"local_aws.py did not start: {(self.directory / 'log').read_text()[-2000:]}")
+            self.process.kill()
+            said = self.ready + (self.directory / "log").read_text()[-2000:]
+            shutil.rmtree(self.directory)
+            raise RuntimeError(f"local_aws.py did not start: {said}")
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Stops it as `lab down` does, or more rudely."""
@@ -91,11 +106,11 @@ class LocalAws:
         self.stop()
         shutil.rmtree(self.directory)
 
-    def client(self, service: str, key: str = "test", secret: str = "test", token: str | None = None):
+    def client(self, service: str, key: str = "test", secret: str = "test", token: str | None = None, **config):
         """An SDK client, as the account's root unless it is told otherwise."""
         return boto3.client(service, endpoint_url=self.gateway, region_name="eu-west-1", aws_access_key_id=key,
                             aws_secret_access_key=secret, aws_session_token=token,
-                            config=Config(retries={"total_max_attempts": 1}))
+                            config=Config(retries={"total_max_attempts": 1}, **config))
 
     def as_role(self, service: str, name: str):
         """An SDK client with a role's session."""
@@ -105,7 +120,12 @@ class LocalAws:
 
     def fault(self, instance_id: str, fault: str) -> tuple[int, dict]:
         """Asks for a fault; the HTTP status and the answer."""
-        request = urllib.request.Request(f"{self.control}/control/{instance_id}/{fault}", data=b"", method="POST")
+        return self.ask(f"{instance_id}/{fault}")
+
+    def ask(self, path: str, document: object = None, method: str = "POST") -> tuple[int, dict]:
+        """Asks the control for something; the HTTP status and the answer."""
+        data = b"" if document is None else json.dumps(document).encode()
+        request = urllib.request.Request(f"{self.control}/control/{path}", data=data, method=method)
         try:
             with urllib.request.urlopen(request) as reply:
                 return reply.status, json.load(reply)
@@ -193,6 +213,17 @@ class Canary(unittest.TestCase):
         vpc = vpcs[0] if vpcs else ec2.create_vpc(CidrBlock="127.0.0.0/16")["Vpc"]
         return ec2.create_subnet(VpcId=vpc["VpcId"], CidrBlock=cidr, AvailabilityZone=zone)["Subnet"]["SubnetId"]
 
+    def boot(self, user_data: str, **launch) -> str:
+        """Launches an instance and waits until EC2 says that it runs; returns its id."""
+        (instance,) = self.aws.client("ec2").run_instances(
+            ImageId="ami-1", MinCount=1, MaxCount=1, UserData=user_data, **launch)["Instances"]
+        self.within(5, lambda: self.state(instance["InstanceId"]) == "running", "the state running")
+        return instance["InstanceId"]
+
+    def root_of(self, instance_id: str) -> Path:
+        """A member's root file system."""
+        return self.aws.directory / "members" / instance_id
+
     def state(self, instance_id: str) -> str:
         """An instance's state as EC2 shows it."""
         (reservation,) = self.aws.client("ec2").describe_instances(InstanceIds=[instance_id])["Reservations"]
@@ -200,7 +231,7 @@ class Canary(unittest.TestCase):
 
     def console(self, instance_id: str) -> str:
         """What a member said on its console."""
-        console = self.aws.directory / "members" / instance_id / "console.log"
+        console = self.root_of(instance_id) / "console.log"
         return console.read_text() if console.exists() else ""
 
 

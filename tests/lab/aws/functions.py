@@ -3,15 +3,18 @@
 Fills gaps: MiniStack invokes functions from EventBridge and SNS once and
 never again, counts a throttled attempt as a failed one, hands its own
 environment on to functions, and shows their output only once an invocation
-is over.
+is over. And functions start in a control group of their own, so that packets
+can tell theirs.
 """
 
 import json
 import os
+import subprocess
 import time
 from pathlib import Path
 
 import settings
+from cgroups import FUNCTIONS, cgroups
 from ministack.core import lambda_runtime
 from ministack.core.responses import request_scope
 from ministack.services import eventbridge, lambda_svc, sns
@@ -110,6 +113,19 @@ def _pump_output(worker, stream, log_queue) -> None:
     _original_pump(worker, _Copied(stream, settings.LOGS_DIR / f"{worker.func_name}.log"), log_queue)
 
 
+# -- control group -------------------------------------------------------
+
+
+class _Grouped:
+    """The module `subprocess` to a worker, but what it starts is in the functions' group."""
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(subprocess, name)
+
+    def Popen(self, command: list[str], **how) -> subprocess.Popen:  # noqa: N802  the name of what it replaces
+        return subprocess.Popen(cgroups.launcher(FUNCTIONS) + command, **how)
+
+
 _original_environment = lambda_svc._provided_worker_env
 _original_pump = lambda_runtime.ProvidedWorker._pump_output
 
@@ -121,3 +137,4 @@ def install() -> None:
     sns._deliver_to_lambda = _from_sns
     lambda_svc._provided_worker_env = _environment
     lambda_runtime.ProvidedWorker._pump_output = _pump_output
+    lambda_runtime.subprocess = _Grouped()

@@ -1,12 +1,11 @@
-"""The instance metadata service of every member, and the switchboard of faults.
+"""The instance metadata service of every member, at the port that is also the switchboard of faults.
 
 Fills a gap: MiniStack's own metadata service knows one invented instance and
 hands out credentials that its own IAM then refuses.
 
     PUT  /<instance id>/latest/api/token                       IMDSv2, and only that
     GET  /<instance id>/latest/meta-data/...
-    GET  /control/instances
-    POST /control/<instance id>/<fault>
+    ...  /control/...                                          see control.py
 
 It runs on threads of its own, so that a fault need not wait for an API call.
 """
@@ -17,21 +16,12 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import control
 import settings
-from members import Member, members
+from members import members
 from ministack.core.responses import request_scope
 from ministack.services import ec2, iam, sts
 
-FAULTS = {
-    "kill-host": Member.kill_host,
-    "kill-postmaster": Member.kill_postmaster,
-    "hang": Member.hang,
-    "resume": Member.resume,
-    "partition": Member.partition,
-    "heal": Member.heal,
-}
-# Partitioning without dropping a packet would be no fault at all.
-NEED_PACKETS = {"partition"}
 MAX_TOKEN_SECONDS = 21600
 # EC2 hands out new credentials at least five minutes before the old expire;
 # a tenth of their life where the lab makes that shorter.
@@ -125,31 +115,6 @@ def metadata(instance_id: str, path: str) -> str:
     raise NotFound(path)
 
 
-def inject(instance_id: str, fault: str) -> tuple[int, dict]:
-    """Does a fault to a member: the HTTP status and what to say."""
-    member, act = members.get(instance_id), FAULTS.get(fault)
-    if member is None or act is None:
-        return 404, {"error": f"no member {instance_id}" if member is None
-                     else f"no fault {fault}: {', '.join(FAULTS)}"}
-    began = time.monotonic()
-    try:
-        done = act(member)
-    except ValueError as refused:
-        return 409, {"error": str(refused)}
-    done |= {"instance_id": instance_id, "fault": fault, "milliseconds": round((time.monotonic() - began) * 1000, 1)}
-    if fault in NEED_PACKETS and not done["inbound_dropped"]:
-        return 501, done | {"error": f"{fault} needs root and nft to drop packets; nothing was done"}
-    return 200, done
-
-
-def list_members() -> list[dict]:
-    """Every instance that has a machine, whether EC2 still shows it or not."""
-    states = {key[2]: instance["State"]["Name"] for key, instance in ec2._instances.all_items()}
-    return [{"instance_id": m.instance_id, "address": m.address, "dead": m.dead,
-             "state": states.get(m.instance_id, "terminated"), "processes": len(m.find())}
-            for m in list(members.values())]
-
-
 class Handler(BaseHTTPRequestHandler):
     """HTTP to the functions above."""
 
@@ -169,8 +134,8 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(200, token)
 
     def do_GET(self) -> None:
-        if self.path.rstrip("/") == "/control/instances":
-            return self._answer_json(200, {"instances": list_members()})
+        if self.path.startswith("/control/"):
+            return self._control()
         instance_id, _, path = self.path.strip("/").partition("/latest/")
         with _lock:
             holder, until = _tokens.get(self.headers.get("X-aws-ec2-metadata-token", ""), ("", 0.0))
@@ -182,14 +147,14 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(404, "")
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        match self.path.strip("/").split("/"):
-            case ["control", instance_id, fault]:
-                self._answer_json(*inject(instance_id, fault))
-            case _:
-                self._answer(404, "")
+        self._control()
 
-    def _answer_json(self, status: int, document: dict) -> None:
+    def do_DELETE(self) -> None:
+        self._control()
+
+    def _control(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        status, document = control.answer(self.command, self.path, body)
         self._answer(status, json.dumps(document) + "\n", "application/json")
 
     def _answer(self, status: int, body: str, kind: str = "text/plain") -> None:

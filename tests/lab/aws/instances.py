@@ -42,7 +42,7 @@ def enter(instance: dict, name: str) -> dict:
     return state
 
 
-def _start(instance: dict) -> None:
+def _start(instance: dict, _: dict) -> None:
     state = enter(instance, "pending")
     member = members[instance["InstanceId"]]
     member.power_on()
@@ -55,11 +55,20 @@ def _start(instance: dict) -> None:
     in_background(run, f"start-{member.instance_id}")
 
 
-def _stop(instance: dict) -> None:
-    _halt(instance, "stopping", "stopped", members[instance["InstanceId"]].power_off)
+def _stop(instance: dict, params: dict) -> None:
+    """Unless it is forced, a stop asks the host first, and a host that hangs does not answer."""
+    member = members[instance["InstanceId"]]
+    forced = ec2._p(params, "Force") == "true" or ec2._p(params, "SkipOsShutdown") == "true"
+
+    def kill() -> None:
+        if not forced:
+            member.wait_for_answer(settings.UNANSWERED_SECONDS)
+        member.power_off()
+
+    _halt(instance, "stopping", "stopped", kill)
 
 
-def _terminate(instance: dict) -> None:
+def _terminate(instance: dict, _: dict) -> None:
     instance_id = instance["InstanceId"]
 
     def discard() -> None:
@@ -73,7 +82,7 @@ def _terminate(instance: dict) -> None:
 
 
 def _halt(instance: dict, meanwhile: str, finally_: str, kill: Callable[[], object]) -> None:
-    """Kills at once; the state follows after EC2's delay."""
+    """Kills; the state follows after EC2's delay."""
     began = time.monotonic()
     state = enter(instance, meanwhile)
 
@@ -112,27 +121,31 @@ def _named(params: dict) -> list[dict]:
     return found
 
 
-def _transition(action: str, wrong: set[str], change: dict[str, Callable[[dict], None]]) -> None:
+def _transition(action: str, wrong: set[str], change: dict[str, Callable[[dict, dict], None]]) -> None:
     """Replaces an action: refused in states `wrong`, does `change` in some, nothing in the others."""
     def handler(params: dict) -> tuple:
         try:
             instances = _named(params)
-            for instance in instances:
-                if instance["State"]["Name"] in wrong:
-                    raise Refused("IncorrectInstanceState",
-                                  f"The instance '{instance['InstanceId']}' is not in a state from which "
-                                  f"{action} works: it is {instance['State']['Name']}")
+            _refuse_in(instances, wrong, action)
         except Refused as refused:
             return ec2._error(refused.code, refused.message, 400)
         items = ""
         for instance in instances:
             before = instance["State"]
-            change.get(before["Name"], lambda _: None)(instance)
+            change.get(before["Name"], lambda *_: None)(instance, params)
             items += (f"<item><instanceId>{instance['InstanceId']}</instanceId>"
                       f"{_state_xml('previousState', before)}{_state_xml('currentState', instance['State'])}</item>")
         return ec2._xml(200, f"{action}Response", f"<instancesSet>{items}</instancesSet>")
 
     ec2._ACTION_MAP[action] = handler
+
+
+def _refuse_in(instances: list[dict], wrong: set[str], action: str) -> None:
+    for instance in instances:
+        if instance["State"]["Name"] in wrong:
+            raise Refused("IncorrectInstanceState",
+                          f"The instance '{instance['InstanceId']}' is not in a state from which "
+                          f"{action} works: it is {instance['State']['Name']}")
 
 
 def _state_xml(tag: str, state: dict) -> str:
@@ -143,11 +156,12 @@ def _reboot_instances(params: dict) -> tuple:
     """Kills and boots; EC2 says `running` throughout and emits nothing."""
     try:
         instances = _named(params)
+        _refuse_in(instances, set(CODES) - {"pending", "running"}, "RebootInstances")
     except Refused as refused:
         return ec2._error(refused.code, refused.message, 400)
     for instance in instances:
         member = members[instance["InstanceId"]]
-        in_background(lambda member=member: (member.power_off(), member.power_on()),
+        in_background(lambda member=member: (member.wait_for_answer(settings.UNANSWERED_SECONDS), member.reboot()),
                       f"reboot-{member.instance_id}")
     return ec2._xml(200, "RebootInstancesResponse", "<return>true</return>")
 
@@ -178,7 +192,7 @@ def _run_instances(params: dict) -> tuple:
         user_data = base64.b64decode(instance["UserData"])
         members[instance["InstanceId"]] = Member(
             instance["InstanceId"], instance["PrivateIpAddress"], user_data)
-        _start(instance)
+        _start(instance, params)
     shown = "".join(ec2._instance_xml(instance) for instance in launched)
     return ec2._xml(200, "RunInstancesResponse",
                     f"<reservationId>r-{launched[0]['InstanceId'][2:]}</reservationId>"

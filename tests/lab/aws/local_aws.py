@@ -4,7 +4,8 @@
 
 Takes its settings from the environment (see settings.py), says `ready` on
 stdout once it answers, and runs until SIGTERM or SIGINT; then it kills every
-member and function it started and removes its packet filter.
+member and function it started and removes its packet filter. Its mounts go
+with the last of its processes.
 """
 
 import fcntl
@@ -17,15 +18,20 @@ import settings
 
 settings.prepare()
 
+from disks import disks  # noqa: E402
+
+disks.open()
+
 import asyncio  # noqa: E402  after `prepare`, which MiniStack's imports depend on
 
 import hypercorn.asyncio  # noqa: E402
 from hypercorn.config import Config  # noqa: E402
-from ministack.app import app  # noqa: E402
 
 import alarms  # noqa: E402
+import call_faults  # noqa: E402
 import cloudformation_refs  # noqa: E402
 import cloudformation_types  # noqa: E402
+import commands  # noqa: E402
 import functions  # noqa: E402
 import images  # noqa: E402
 import imds  # noqa: E402
@@ -37,7 +43,7 @@ import stacks  # noqa: E402
 from packets import packets  # noqa: E402
 
 PATCHES = (network_interfaces, instances, functions, alarms, stacks, cloudformation_types, cloudformation_refs,
-           permissions, images)
+           permissions, images, commands, call_faults)
 DRAIN_SECONDS = 1.0
 
 
@@ -96,7 +102,7 @@ async def _serve(gateway: Config) -> None:
         # would wait as long as that runs.
         await asyncio.to_thread(members.power_off_all)
 
-    await hypercorn.asyncio.serve(app, gateway, shutdown_trigger=told_to_stop)
+    await hypercorn.asyncio.serve(call_faults.app, gateway, shutdown_trigger=told_to_stop)
 
 
 if __name__ == "__main__":

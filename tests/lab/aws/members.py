@@ -3,24 +3,58 @@
 Fills a gap: MiniStack's EC2 instances are records with nothing behind them.
 
 The first boot runs the instance's user data under ROOT, as cloud-init does.
-Every boot then runs `start.sh` again and again, as systemd does with the
-unit of infra/nodes (Restart=always, RestartSec=1). Whatever a member starts
-lives in the member's directory (see processes.py) and dies with it.
+Every boot then runs the units of infra/nodes again and again, as systemd does
+(Restart=always, RestartSec=1, KillMode=mixed; see supervise.py). Commands of
+SSM run beside them. Whatever a member starts lives in the member's directory
+and control group and dies with it.
 """
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import processes
 import settings
-from packets import packets
+from cgroups import cgroups
+from disks import disks
+from packets import CUT_AWS, CUT_FUNCTIONS, DEAD, ISOLATE, PARTITION, packets
 
-START_SCRIPT = "opt/understudy/start.sh"
+SCRIPTS = "opt/understudy"
+POSTGRESQL = "start.sh"
+# Those that the user data has installed run from then on.
+UNITS = (POSTGRESQL, "guard.sh")
 RESTART_SECONDS = 1.0
+# -S, -E, -s: nothing of this environment, nothing of the user's, and a start in 20 ms.
+SUPERVISE = [sys.executable, "-S", "-E", "-s", str(Path(__file__).with_name("supervise.py"))]
+
+
+class Command:
+    """One command of SSM on a member: it dies when the member does."""
+
+    def __init__(self, member: "Member", boot: int, process: subprocess.Popen) -> None:
+        self._member, self._boot, self._process = member, boot, process
+
+    @property
+    def status(self) -> int | None:
+        """Its exit status, as a shell shows it; None while it runs."""
+        code = self._process.poll()
+        return code if code is None or code >= 0 else 128 - code
+
+    @property
+    def lost(self) -> bool:
+        """Whether the member went down since the command began."""
+        return not self._member.runs(self._boot)
+
+    def kill(self) -> None:
+        """Ends it and what it started, as the agent does when its time is over."""
+        processes.kill(lambda: {pid for pid in (self._process.pid, *processes.descendants(self._process.pid))
+                                if processes.parent_of(pid)})
 
 
 class Member:
@@ -36,13 +70,23 @@ class Member:
         self._boot = 0  # counts power cycles; a thread of an older boot starts nothing
         self._powered = self._hung = False
         self._booted_before = False
-        self._unit_enabled = False
+        self._units: tuple[str, ...] = ()
+        self._supervisors: dict[str, int] = {}
 
     def find(self) -> set[int]:
         """The processes of this member: by its cgroup if there are any, which is quicker."""
-        if packets.can_cut_outbound:
-            return packets.processes_of(self.instance_id)
+        if cgroups.there:
+            return cgroups.processes_of(self.instance_id)
         return processes.inside(self.root)
+
+    def count(self, found: set[int]) -> int:
+        """How many of these processes are not the lab's own supervisors of units."""
+        return len(found - set(self._supervisors.values()))
+
+    def runs(self, boot: int) -> bool:
+        """Whether it has been up without a break since that boot."""
+        with self._changed:
+            return self._powered and self._boot == boot
 
     # -- power ----------------------------------------------------------
 
@@ -51,7 +95,8 @@ class Member:
         with self._changed:
             if self._powered:
                 return
-            packets.heal(self.address, self.instance_id)
+            packets.heal(self.instance_id)
+            self.root.mkdir(parents=True, exist_ok=True)
             self._powered, self._hung, self.dead = True, False, False
             self._boot += 1
             boot = self._boot
@@ -63,23 +108,37 @@ class Member:
             self._powered = self._hung = False
             self._boot += 1
             found = processes.freeze(self.find)
+            count = self.count(found)
             memory = processes.SharedMemory(found)
             processes.kill(self.find)
             memory.remove()
             self._changed.notify_all()
-        return len(found)
+        return count
+
+    def reboot(self) -> None:
+        """Kills and boots, if it runs. Dead hardware does not, and a stopped machine stays off."""
+        with self._changed:
+            if self._powered:
+                self.power_off()
+                self.power_on()
+
+    def wait_for_answer(self, most: float) -> None:
+        """Waits until it heeds a shutdown, at most so many seconds: a host that hangs does not."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._hung, timeout=most)
 
     def discard(self) -> None:
-        """Deletes the machine's disk, all but what it said on its console."""
+        """Deletes the machine's disks, all but what it said on its console."""
         self.power_off()
-        packets.heal(self.address, self.instance_id)
+        packets.heal(self.instance_id)
+        disks.detach(self.root)
         for entry in self.root.iterdir():
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry)
             elif entry.name != "console.log":
                 entry.unlink()
 
-    # -- faults ---------------------------------------------------------
+    # -- faults: hosts --------------------------------------------------
 
     def kill_host(self) -> dict:
         """The hardware dies: no process left, no packet answered. EC2 goes on saying `running`."""
@@ -88,14 +147,17 @@ class Member:
             # is done in between, and the kernel's goodbyes do not get through.
             self.dead = True
             processes.freeze(self.find)
-            dropped = packets.drop(self.address, self.instance_id)
+            dropped = packets.cut(self.instance_id, self.address, DEAD)
             killed = self.power_off()
         return {"processes": killed, "inbound_dropped": dropped,
                 "outbound_dropped": dropped and packets.can_cut_outbound}
 
     def kill_postmaster(self) -> dict:
         """PostgreSQL's first process dies by SIGKILL; the host lives and systemd starts it again."""
-        postgres = {pid for pid in self.find() if processes.name_of(pid) == "postgres"}
+        with self._changed:
+            unit = self._supervisors.get(POSTGRESQL)
+        of_unit = processes.descendants(unit) if unit else set()
+        postgres = {pid for pid in of_unit if processes.name_of(pid) == "postgres"}
         first = {pid for pid in postgres if processes.parent_of(pid) not in postgres}
         processes.send(first, signal.SIGKILL)
         return {"processes": len(first)}
@@ -104,7 +166,7 @@ class Member:
         """Every process stands still; connections stay open and the kernel still accepts new ones."""
         with self._changed:
             self._hung = True
-            return {"processes": len(processes.freeze(self.find))}
+            return {"processes": self.count(processes.freeze(self.find))}
 
     def resume(self) -> dict:
         """Undoes `hang`."""
@@ -113,67 +175,128 @@ class Member:
             found = self.find()
             processes.send(found, signal.SIGCONT)
             self._changed.notify_all()
-        return {"processes": len(found)}
+        return {"processes": self.count(found)}
+
+    # -- faults: networks and disks -------------------------------------
 
     def partition(self) -> dict:
-        """Runs on, cut off from all but itself and the lab's client."""
-        cut = packets.cut(self.address, self.instance_id)
-        return {"inbound_dropped": cut, "outbound_dropped": cut and packets.can_cut_outbound}
+        """Runs on, cut off from all but itself, the metadata service and the lab's client."""
+        return self._cut(PARTITION)
+
+    def isolate(self) -> dict:
+        """Runs on, cut off from all but itself."""
+        return self._cut(ISOLATE)
+
+    def cut_functions(self) -> dict:
+        """Runs on; no packet passes between it and a Lambda function."""
+        return self._cut(CUT_FUNCTIONS)
+
+    def cut_aws(self) -> dict:
+        """Runs on without the AWS API and the metadata service."""
+        return self._cut(CUT_AWS)
+
+    def cut_from(self, other: "Member") -> dict:
+        """Both run on; no packet passes between them."""
+        cut = packets.part(self.instance_id, self.address, other.instance_id, other.address)
+        return {"inbound_dropped": cut, "outbound_dropped": cut}
 
     def heal(self) -> dict:
-        """Undoes `partition`. A dead host stays dead until it is stopped and started."""
+        """Undoes all cuts. A dead host stays dead until it is stopped and started."""
         if self.dead:
             raise ValueError(f"{self.instance_id} is dead: StopInstances and StartInstances bring it back")
-        packets.heal(self.address, self.instance_id)
+        packets.heal(self.instance_id)
         return {"inbound_dropped": False, "outbound_dropped": False}
+
+    def _cut(self, how: str) -> dict:
+        cut = packets.cut(self.instance_id, self.address, how)
+        return {"inbound_dropped": cut, "outbound_dropped": cut and packets.can_cut_outbound}
+
+    def fill_disk(self) -> dict:
+        """Its data file system has no block left."""
+        return {"filled_bytes": disks.fill(self.root)}
+
+    def grow_disk(self) -> dict:
+        """Undoes `fill_disk`."""
+        return {"free_bytes": disks.grow(self.root)}
 
     # -- boot -----------------------------------------------------------
 
     def _run(self, boot: int) -> None:
-        """One boot, from power on to power off."""
+        """One boot, up to where its units run."""
         first, self._booted_before = not self._booted_before, True
         if first:
-            self._unit_enabled = self._run_user_data(boot)
-        if not self._unit_enabled:
-            return
-        others = self.find()
-        while unit := self._start(boot, ["bash", str(self.root / START_SCRIPT)]):
-            unit.wait()
-            self._end_unit(boot, others)
+            self._units = self._run_user_data(boot)
+        for unit in self._units:
+            threading.Thread(target=self._keep_running, args=(boot, unit),
+                             name=f"{unit}-{self.instance_id}", daemon=True).start()
+
+    def _keep_running(self, boot: int, unit: str) -> None:
+        while process := self._start(boot, [*SUPERVISE, "bash", str(self.root / SCRIPTS / unit)], unit):
+            status = process.wait()
             with self._changed:
+                del self._supervisors[unit]
+                if self._boot != boot:
+                    return
+                self._say(f"{unit} ended with status {status}")
                 self._changed.wait_for(lambda: self._boot != boot, timeout=RESTART_SECONDS)
 
-    def _run_user_data(self, boot: int) -> bool:
-        """Runs the user data once; says whether there is then a unit to keep running."""
+    def _run_user_data(self, boot: int) -> tuple[str, ...]:
+        """Runs the user data once; says which units there are then to keep running."""
         script = self.root / "var/lib/cloud/instance/user-data.txt"
-        script.parent.mkdir(parents=True, exist_ok=True)
-        (self.root / "tmp").mkdir(exist_ok=True)
-        (self.root / "tmp").chmod(0o1777)
-        self.root.chmod(0o755)
+        with self._changed:
+            if self._boot != boot:  # switched off, or even deleted, before it did anything
+                return ()
+            script.parent.mkdir(parents=True)
+            (self.root / "tmp").mkdir()
+            (self.root / "tmp").chmod(0o1777)
+            self.root.chmod(0o755)
+            disks.attach(self.root)
         if not self.user_data.startswith(b"#!"):
             self._say("no user data that is a script")
-            return False
+            return ()
         script.write_bytes(self.user_data)
         script.chmod(0o700)
         began = time.monotonic()
         started = self._start(boot, [str(script)])
         if started is None:
-            return False
+            return ()
         status = started.wait()
         self._say(f"user data ended with status {status} after {time.monotonic() - began:.1f} s")
-        return status == 0 and (self.root / START_SCRIPT).exists()
+        return tuple(unit for unit in UNITS if status == 0 and (self.root / SCRIPTS / unit).exists())
 
-    def _start(self, boot: int, command: list[str]) -> subprocess.Popen | None:
+    def _start(self, boot: int, command: list[str], unit: str = "") -> subprocess.Popen | None:
         """Starts a process of this member; None if `boot` is over."""
         with self._changed:
             self._changed.wait_for(lambda: self._boot != boot or not self._hung)
             if self._boot != boot:
                 return None
             with (self.root / "console.log").open("ab") as console:
-                return subprocess.Popen(
-                    packets.launcher(self.instance_id) + command,
-                    cwd=self.root, env=self._environment(), stdin=subprocess.DEVNULL,
-                    stdout=console, stderr=subprocess.STDOUT, start_new_session=True)
+                process = self._spawn(command, console, subprocess.STDOUT)
+            if unit:
+                self._supervisors[unit] = process.pid
+            return process
+
+    # -- commands of SSM --------------------------------------------------
+
+    @property
+    def hears_aws(self) -> bool:
+        """Whether the agent on it can get a command, or say how one ended."""
+        with self._changed:
+            return self._powered and not self._hung and not packets.keeps_from_aws(self.instance_id)
+
+    def execute(self, script: Path, stdout: Path, stderr: Path) -> Command | None:
+        """Runs a script as the agent does; None if the agent cannot have got it."""
+        with self._changed:
+            if not self.hears_aws:
+                return None
+            with stdout.open("wb") as out, stderr.open("wb") as err:
+                # A script without a first line that names another is the shell's own.
+                return Command(self, self._boot, self._spawn(["sh", "-c", shlex.quote(str(script))], out, err))
+
+    def _spawn(self, command: list[str], stdout, stderr) -> subprocess.Popen:
+        return cgroups.start(
+            self.instance_id, command, cwd=self.root, env=self._environment(), stdin=subprocess.DEVNULL,
+            stdout=stdout, stderr=stderr, start_new_session=True)
 
     def _environment(self) -> dict[str, str]:
         return {
@@ -185,15 +308,6 @@ class Member:
             "IMDS": f"{settings.CONTROL_URL}/{self.instance_id}",
             "AWS_ENDPOINT_URL": settings.GATEWAY_URL,
         }
-
-    def _end_unit(self, boot: int, others: set[int]) -> None:
-        """Kills what the unit left behind, as systemd does before it restarts one.
-
-        `others` ran before the unit did and belong to the user data.
-        """
-        with self._changed:
-            if self._boot == boot:
-                processes.kill(lambda: self.find() - others)
 
     def _say(self, text: str) -> None:
         with (self.root / "console.log").open("a") as console:

@@ -13,7 +13,9 @@ import json
 from collections.abc import Iterator
 from xml.etree import ElementTree
 
-from ministack.core import iam_actions
+from ministack.core import iam_actions, iam_evaluator
+from ministack.core.responses import get_region, new_uuid
+from ministack.core.router import extract_access_key_id
 from ministack.services import dynamodb, ec2, tagging
 from ministack_api import arn
 
@@ -49,10 +51,37 @@ def _ec2_resources(params: dict, region: str, account: str) -> list[str]:
 
 def _resource_arn(service: str, method: str, path: str, headers: dict, body: bytes, params: dict,
                   region: str, account: str) -> str:
-    """The resource a call is checked on; for GetParametersByPath MiniStack has `*`."""
-    if service == "ssm" and headers.get("x-amz-target", "").endswith(".GetParametersByPath"):
+    """The resource a call is checked on; for GetParametersByPath and SendCommand MiniStack has `*`."""
+    target = headers.get("x-amz-target", "") if service == "ssm" else ""
+    if target.endswith(".GetParametersByPath"):
         return f"arn:aws:ssm:{region}:{account}:parameter{json.loads(body)['Path']}"
+    if target.endswith(".SendCommand"):
+        document = json.loads(body).get("DocumentName") or ""
+        # A document of AWS's own is in no account.
+        return document if document.startswith("arn:") else (
+            f"arn:aws:ssm:{region}:{'' if document.startswith('AWS-') else account}:document/{document}")
     return _original_resource_arn(service, method, path, headers, body, params, region, account)
+
+
+# -- commands to instances -------------------------------------------------
+
+
+def refuse_command(headers: dict, query: dict, instance_ids: list[str]) -> tuple | None:
+    """IAM's refusal of SendCommand on one of the instances; the document has been checked before.
+
+    The tags of an instance go by two names: `aws:ResourceTag`, which MiniStack
+    knows, and `ssm:resourceTag`.
+    """
+    for instance_id in instance_ids:
+        resource = arn("ec2", f"instance/{instance_id}")
+        tags = {f"ssm:resourceTag/{tag['Key']}": tag["Value"] for tag in ec2._tags.get(instance_id) or []}
+        denied = iam_evaluator.enforce(extract_access_key_id(headers, query), "ssm:SendCommand", "ssm", get_region(),
+                                       resource_arn=resource, service_context=tags)
+        if denied:
+            return iam_actions.access_denied_response(
+                "ssm", "ssm:SendCommand", denied.principal_arn, new_uuid(), headers=headers, resource_arn=resource,
+                explicit_deny=denied.decision == "Deny")
+    return None
 
 
 # -- dynamodb:LeadingKeys ------------------------------------------------

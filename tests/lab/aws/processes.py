@@ -60,12 +60,22 @@ def name_of(pid: int) -> str:
 
 
 def parent_of(pid: int) -> int:
-    """The parent of a process, 0 if it has ended."""
+    """The parent of a process, 0 if it has ended; a zombie has."""
     try:
         # The name, in parentheses, may itself hold spaces and parentheses.
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        state, parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
     except OSError:
         return 0
+    return 0 if state == "Z" else int(parent)
+
+
+def descendants(ancestor: int) -> set[int]:
+    """The children of a process, theirs, and so on."""
+    parents = {int(name): parent_of(int(name)) for name in filter(str.isdigit, os.listdir("/proc"))}
+    found: set[int] = set()
+    while fresh := {pid for pid, parent in parents.items() if parent == ancestor or parent in found} - found:
+        found |= fresh
+    return found
 
 
 def send(pids: set[int], number: signal.Signals) -> None:

@@ -27,8 +27,14 @@ LOGS_DIR = LAB_DIR / "functions"
 # EC2 takes some 15 s to start an instance and 30 s or more to stop one.
 START_SECONDS = float(os.environ.get("LAB_START_SECONDS", "0.5"))
 STOP_SECONDS = float(os.environ.get("LAB_STOP_SECONDS", "2"))
+# EC2 gives a host that does not answer some minutes to shut down before it cuts its power, unless told not to.
+UNANSWERED_SECONDS = float(os.environ.get("LAB_UNANSWERED_SECONDS", "15"))
 # How long temporary credentials of a member are valid. EC2's last 6 hours.
 CREDENTIAL_SECONDS = float(os.environ.get("LAB_CREDENTIAL_SECONDS", "21600"))
+# The shortest delivery time-out that SendCommand takes.
+MIN_DELIVERY_SECONDS = float(os.environ.get("LAB_MIN_DELIVERY_SECONDS", "30"))
+# The size that each member's data disk says it has; only what is written takes space.
+DISK_BYTES = int(os.environ.get("LAB_DISK_MIB", "16384")) << 20
 
 # A partitioned member is still reached from here: by the lab's writing client.
 CLIENT_ADDRESS = os.environ.get("LAB_CLIENT_ADDRESS", "127.0.0.9")

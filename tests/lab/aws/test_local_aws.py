@@ -45,6 +45,8 @@ END
 """.replace("PYTHON", sys.executable)
 ANYTHING = [{"Effect": "Allow", "Action": "*", "Resource": "*"}]
 MEMBER = ("127.0.21.9", 7432)
+# The daemon, the two of the unit, and the unit's supervisor.
+UP = 4
 
 
 class Instances(Canary):
@@ -201,10 +203,14 @@ class Instances(Canary):
         self.within(STOP_SECONDS + 2, lambda: self.state(self.id) == "stopped", "the state stopped")
         self.ec2.stop_instances(InstanceIds=[self.id])
         self.assertEqual(self.states(), ["stopping", "stopped"])
+        with self.assertRaisesRegex(ClientError, "IncorrectInstanceState"):
+            self.ec2.reboot_instances(InstanceIds=[self.id])
         self.ec2.start_instances(InstanceIds=[self.id])
         self.answers()
         self.assertEqual(self.console(self.id).count("user data of"), 1)
         self.within(START_SECONDS + 2, lambda: self.state(self.id) == "running", "the state running")
+        with self.assertRaisesRegex(ClientError, "InvalidInstanceID.NotFound"):
+            self.ec2.reboot_instances(InstanceIds=["i-00000000000000000"])
         # Killed while it runs: nothing of it is left when the call returns, or just after.
         self.ec2.stop_instances(InstanceIds=[self.id])
         self.within(0.3, lambda: not processes_inside(self.root), "no process is left")
@@ -228,10 +234,12 @@ class Shutdown(Canary):
     def member(self) -> str:
         """Boots a member; returns its id."""
         ec2 = self.aws.client("ec2")
-        launched = ec2.run_instances(ImageId="ami-1", MinCount=1, MaxCount=1, UserData=USER_DATA.replace("ELSEWHERE", "9"))
+        launched = ec2.run_instances(
+            ImageId="ami-1", MinCount=1, MaxCount=1, UserData=USER_DATA.replace("ELSEWHERE", "9"))
         instance_id = launched["Instances"][0]["InstanceId"]
         root = self.aws.directory / "members" / instance_id
-        self.within(5, lambda: (root / "starts").exists() and len(processes_inside(root)) == 3, "the member is up")
+        self.within(5, lambda: (root / "starts").exists() and len(processes_inside(root)) == UP,
+                    "the member is up")
         return instance_id
 
     def test_sigterm_kills_members_and_functions_even_in_the_middle_of_an_invocation(self) -> None:
@@ -257,7 +265,7 @@ class Shutdown(Canary):
     def test_what_outlives_a_killed_local_aws_dies_when_the_next_one_starts(self) -> None:
         root = self.aws.directory / "members" / self.member()
         self.aws.stop(signal.SIGKILL)
-        self.assertEqual(len(processes_inside(root)), 3)
+        self.assertEqual(len(processes_inside(root)), UP)
         self.aws.start()
         self.assertEqual(processes_inside(root), {})
         self.assertFalse(root.exists())

@@ -89,8 +89,8 @@ impl Writer {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner).rows.last().copied()
     }
 
-    /// Stops writing and compares: numbers that were acknowledged and are not in the table at `address`.
-    pub async fn lost(&self, database: &Database, address: IpAddr) -> Result<u64, Error> {
+    /// Stops writing and compares: rows that were acknowledged and are not in the table at `address`.
+    pub async fn lost(&self, database: &Database, address: IpAddr) -> Result<Vec<Row>, Error> {
         let doing = "read the rows back";
         self.task.abort();
         let client = database.connect(address).await.map_err(cannot(doing))?;
@@ -103,9 +103,9 @@ impl Writer {
     }
 }
 
-/// How many acknowledged rows are not among those kept. A row that is kept without having been acknowledged is no loss.
-fn missing(acknowledged: &[Row], kept: &HashSet<i64>) -> u64 {
-    acknowledged.iter().filter(|row| !kept.contains(&row.number)).map(|_| 1).sum()
+/// The acknowledged rows that are not among those kept. A row that is kept without having been acknowledged is no loss.
+fn missing(acknowledged: &[Row], kept: &HashSet<i64>) -> Vec<Row> {
+    acknowledged.iter().filter(|row| !kept.contains(&row.number)).copied().collect()
 }
 
 struct Job {
@@ -193,8 +193,8 @@ mod tests {
     fn only_acknowledged_rows_can_be_lost() {
         let row = |number| Row { number, at: Moment(0) };
         let kept = HashSet::from([1, 3, 4]);
-        assert_eq!(missing(&[row(1), row(3)], &kept), 0, "row 4 was kept, its acknowledgement was lost");
-        assert_eq!(missing(&[row(1), row(2), row(3)], &kept), 1);
-        assert_eq!(missing(&[], &kept), 0);
+        assert_eq!(missing(&[row(1), row(3)], &kept), [], "row 4 was kept, its acknowledgement was lost");
+        assert_eq!(missing(&[row(1), row(2), row(3)], &kept), [row(2)]);
+        assert_eq!(missing(&[], &kept), []);
     }
 }

@@ -51,17 +51,23 @@ pub struct Now {
     pub steady: bool,
     /// Whether commits wait for standbys.
     pub synchronous: bool,
+    /// The standbys that they may wait for, by name.
+    pub names: Vec<String>,
     /// The writer record's address.
     pub record: Option<String>,
     /// The epoch record's number.
     pub epoch: Option<u64>,
 }
 
-/// Deploys a cluster by its spec in `infra/clusters`: calls the function until the cluster is ready.
-pub async fn deploy(place: &Place, owner: &Owner, name: &str, step: &Step) -> Result<Cluster, Error> {
-    let doing = format!("deploy the cluster {name}");
+/// A cluster's spec in `infra/clusters`.
+pub fn spec(place: &Place, name: &str) -> Result<String, Error> {
     let path = place.repo.join(format!("infra/clusters/{name}.json"));
-    let spec = fs::read_to_string(&path).map_err(cannot(format!("read {}", path.display())))?;
+    fs::read_to_string(&path).map_err(cannot(format!("read {}", path.display())))
+}
+
+/// Deploys a cluster by its spec: calls the function until the cluster is ready.
+pub async fn deploy(owner: &Owner, name: &str, spec: &str, step: &Step) -> Result<Cluster, Error> {
+    let doing = format!("deploy the cluster {name}");
     let until = Instant::now() + PATIENCE;
     let mut last = String::new();
     loop {
@@ -133,6 +139,7 @@ async fn state(owner: &Owner, name: &str) -> Result<Now, Error> {
         state_epoch: number("epoch"),
         steady: item["phase"]["S"].as_str() == Some("steady"),
         synchronous: number("synchronous_required").is_some_and(|required| required > 0),
+        names: list(item, "/synchronous_names/L").iter().filter_map(|name| Some(name["S"].as_str()?.to_owned())).collect(),
         record: None,
         epoch: None,
     })
@@ -148,23 +155,47 @@ impl Cluster {
         Ok(now)
     }
 
-    /// The ledger entries of failovers of this cluster, oldest first.
-    pub async fn failovers(&self, owner: &Owner) -> Result<Vec<Value>, Error> {
-        let doing = "read the ledger";
-        let with = json!({
-            "TableName": Fleet::table(), "ConsistentRead": true,
-            "KeyConditionExpression": "#cluster = :cluster AND begins_with(#item, :ledger)",
-            "ExpressionAttributeNames": {"#cluster": "cluster", "#item": "item"},
-            "ExpressionAttributeValues": {":cluster": {"S": self.card.cluster}, ":ledger": {"S": "ledger#"}},
-        });
-        let answer = owner.call("dynamodb", "query", with).await?;
-        let entries = list(&answer, "/Items").iter().map(|item| {
-            let entry: Value = serde_json::from_str(&text(item, "/entry/S")?).map_err(cannot(doing))?;
-            Ok(entry)
-        });
-        let entries: Result<Vec<Value>, Error> = entries.collect();
-        Ok(entries?.into_iter().filter(|entry| entry["kind"] == "failover").collect())
+    /// The ledger's entries about this cluster, oldest first.
+    pub async fn ledger(&self, owner: &Owner) -> Result<Vec<Value>, Error> {
+        let items = items(owner, &self.card.cluster).await?;
+        let entries = items.iter().filter(|item| item["item"]["S"].as_str().is_some_and(|key| key.starts_with("ledger#")));
+        entries.map(|item| serde_json::from_str(&text(item, "/entry/S")?).map_err(cannot("read the ledger"))).collect()
     }
+
+    /// Lets an hour pass for what the cluster remembers of failovers and pages: a cluster that is used again begins a
+    /// run as a new one does, without a cool-down and with every page still unsent.
+    pub async fn age(&self, owner: &Owner) -> Result<(), Error> {
+        let name = &self.card.cluster;
+        let key = json!({"cluster": {"S": name}, "item": {"S": "state"}});
+        let with = json!({
+            "TableName": Fleet::table(), "Key": key, "UpdateExpression": "REMOVE failovers_ms, paused_until_ms",
+            "ConditionExpression": "phase = :steady", "ExpressionAttributeValues": {":steady": {"S": "steady"}},
+        });
+        owner.call("dynamodb", "update_item", with).await?;
+        for item in items(owner, name).await? {
+            let sort = text(&item, "/item/S")?;
+            if sort.starts_with("told#") {
+                delete(owner, name, &sort).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// All items of a cluster in the state table, by their keys.
+async fn items(owner: &Owner, name: &str) -> Result<Vec<Value>, Error> {
+    let with = json!({
+        "TableName": Fleet::table(), "ConsistentRead": true, "KeyConditionExpression": "#cluster = :cluster",
+        "ExpressionAttributeNames": {"#cluster": "cluster"},
+        "ExpressionAttributeValues": {":cluster": {"S": name}},
+    });
+    let mut answer = owner.call("dynamodb", "query", with).await?;
+    serde_json::from_value(answer["Items"].take()).map_err(cannot("read the state table"))
+}
+
+async fn delete(owner: &Owner, name: &str, sort: &str) -> Result<(), Error> {
+    let key = json!({"cluster": {"S": name}, "item": {"S": sort}});
+    owner.call("dynamodb", "delete_item", json!({"TableName": Fleet::table(), "Key": key})).await.map(drop)
 }
 
 /// Removes a cluster and everything it left behind but its ledger, as its owner would before deploying it anew.
@@ -235,17 +266,10 @@ async fn forget(owner: &Owner, fleet: &Fleet, name: &str) -> Result<(), Error> {
         }
         _ => {}
     }
-    let with = json!({
-        "TableName": Fleet::table(), "KeyConditionExpression": "#cluster = :cluster",
-        "ExpressionAttributeNames": {"#cluster": "cluster"},
-        "ExpressionAttributeValues": {":cluster": {"S": name}},
-    });
-    let answer = owner.call("dynamodb", "query", with).await?;
-    for item in list(&answer, "/Items") {
-        let sort = text(item, "/item/S")?;
+    for item in items(owner, name).await? {
+        let sort = text(&item, "/item/S")?;
         if !sort.starts_with("ledger#") {
-            let key = json!({"cluster": {"S": name}, "item": {"S": sort}});
-            owner.call("dynamodb", "delete_item", json!({"TableName": Fleet::table(), "Key": key})).await?;
+            delete(owner, name, &sort).await?;
         }
     }
     Ok(())

@@ -5,8 +5,8 @@ use crate::{
     clock::Moment,
     cluster::{self, Cluster, Now},
     error::{Error, cannot},
+    evidence::Evidence,
     fault::Fault,
-    fleet::Fleet,
     lab::Lab,
     logs::Listener,
     names,
@@ -14,9 +14,9 @@ use crate::{
     progress::{Progress, Step},
     report::Run,
     sql::Member,
-    story,
+    steady, story,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::{net::IpAddr, time::Duration};
 use tokio::time::{Instant, sleep};
 
@@ -24,6 +24,8 @@ use tokio::time::{Instant, sleep};
 const WARM_UP: Duration = Duration::from_millis(2_500);
 /// Time for the writer to be replaced, its record moved and the page sent.
 const LIMIT: Duration = Duration::from_secs(60);
+/// The same where commits wait for nobody: the proof then rests on EC2's word, or on the member's own guard (35 s).
+const LIMIT_ASYNCHRONOUS: Duration = Duration::from_secs(120);
 /// How long nothing may move after a fault that needs no failover: the time a local restart has (5 s), three failed
 /// probes (3 s), and as much again.
 const QUIET: Duration = Duration::from_secs(16);
@@ -49,8 +51,8 @@ struct Watched {
     members: Vec<Member>,
 }
 
-/// Deploys the cluster, strikes its writer and measures. An earlier cluster of that name is removed first: after one
-/// failover it is not the cluster that a run begins with.
+/// Strikes the writer of a cluster and measures. One that is there is used again when it can be made as new: the old
+/// writer's host is started, as a person does, and what follows is the product's work. Else it is deployed anew.
 pub async fn run(
     lab: &Lab,
     name: &str,
@@ -59,19 +61,13 @@ pub async fn run(
     of: u32,
     progress: Progress,
 ) -> Result<(Outcome, Cluster), Error> {
-    let step = progress.step("cluster");
-    if cluster::find(&lab.owner, name).await?.is_some() {
-        cluster::remove(&lab.owner, &lab.fleet, name, &step).await?;
-    }
-    let cluster = cluster::deploy(&lab.place, &lab.owner, name, &step).await?;
+    let cluster = as_new(lab, name, progress).await?;
     let before = cluster.now(&lab.owner, &lab.zone).await?;
     let writer = before.writer.clone().ok_or_else(|| cannot("begin a run")("the cluster has no writer"))?;
     let address = address(&before)?;
-    step.done(&format!("{name} is ready: {writer} writes, {} follow", cluster.card.members.len() - 1));
 
     let step = progress.step("run");
     step.tell("writing a row every 10 ms");
-    wake_the_watch(lab).await?;
     let rows = format!("{}-{number}", Moment::now().0);
     let record = cluster.card.records.writer.clone();
     let client = Writer::start(cluster.database.clone(), names::resolver()?, record, rows);
@@ -111,11 +107,13 @@ fn address(now: &Now) -> Result<IpAddr, Error> {
     text.parse().map_err(cannot("read the writer record"))
 }
 
-/// Wakes `watch-clusters` as its schedule will within a minute: a deployed fleet has it running all the time, and a
-/// run must not begin before it does.
-async fn wake_the_watch(lab: &Lab) -> Result<(), Error> {
-    let with = json!({"FunctionName": Fleet::function("watch-clusters"), "InvocationType": "Event", "Payload": "{}"});
-    lab.owner.call("lambda", "invoke", with).await.map(drop)
+/// The cluster of that name in `infra/clusters`, deployed, probed by `watch-clusters`, and as a new one is.
+async fn as_new(lab: &Lab, name: &str, progress: Progress) -> Result<Cluster, Error> {
+    let spec = cluster::spec(&lab.place, name)?;
+    let step = progress.step("cluster");
+    let cluster = steady::take(lab, name, &spec, &step).await?;
+    step.done(&format!("{name} is ready: {} members, as new", cluster.card.members.len()));
+    Ok(cluster)
 }
 
 /// Waits until rows have been accepted for a while.
@@ -141,7 +139,7 @@ async fn watch(
     struck: Moment,
     step: &Step,
 ) -> Result<Watched, Error> {
-    let until = Instant::now() + LIMIT;
+    let until = Instant::now() + if cluster.synchronous { LIMIT } else { LIMIT_ASYNCHRONOUS };
     let mut watched = Watched { now: before.clone(), pages: Vec::new(), entry: None, members: Vec::new() };
     loop {
         watched.now = cluster.now(&lab.owner, &lab.zone).await?;
@@ -222,15 +220,17 @@ async fn everyone(cluster: &Cluster) -> Vec<Member> {
 /// The ledger's entry of the change with this epoch, begun after the fault: an earlier cluster of the same name left
 /// entries, too.
 async fn entry(lab: &Lab, cluster: &Cluster, epoch: Option<u64>, struck: Moment) -> Result<Option<Value>, Error> {
-    let entries = cluster.failovers(&lab.owner).await?;
+    let entries = cluster.ledger(&lab.owner).await?;
     let began = |entry: &Value| entry["began_at_ms"].as_u64().map(Moment::from_ms);
     let mut entries = entries.into_iter().rev();
-    Ok(entries.find(|entry| entry["epoch"].as_u64() == epoch && began(entry) > Some(struck)))
+    Ok(entries.find(|entry| {
+        entry["kind"] == "failover" && entry["epoch"].as_u64() == epoch && began(entry) > Some(struck)
+    }))
 }
 
 /// The longest time between two rows that were acknowledged one after the other, of which the second came after the
 /// fault; `None` when no row came after it.
-fn outage(rows: &[Row], struck: Moment) -> Option<(Moment, Moment)> {
+pub fn outage(rows: &[Row], struck: Moment) -> Option<(Moment, Moment)> {
     let pairs = rows.windows(2).filter_map(|pair| match pair {
         [earlier, later] if later.at > struck => Some((earlier.at, later.at)),
         _ => None,
@@ -267,6 +267,11 @@ async fn measure(
         Err(error) => Err(error),
     };
     let lost = lost.map_err(|error| eprintln!("  {error}")).ok();
+    let last_probe = last_probe(moment("silent_since_ms"), cluster.card.policy.probe_interval());
+    let late = match (&lost, last_probe) {
+        (Some(lost), Some(at)) => Some(lost.iter().filter(|row| row.at > at).count() as u64),
+        _ => None,
+    };
     let Tally { rows, .. } = client.tally();
     Run {
         fault,
@@ -275,7 +280,8 @@ async fn measure(
         promote_ms: between(began, promoted),
         record_ms: between(promoted, moved),
         acked: rows.len() as u64,
-        lost,
+        lost: lost.map(|lost| lost.len() as u64),
+        lost_after_last_probe: late,
         writable_members: writable.len(),
         timeline: [Some(timeline), writable.iter().max().copied()],
         writer: [before.writer.clone(), after.writer.clone()],
@@ -283,8 +289,15 @@ async fn measure(
         epoch: [before.epoch, after.epoch],
         rto_ms: number("rto_ms"),
         rpo_bytes: number("rpo_bytes"),
+        evidence: watched.entry.as_ref().and_then(|entry| entry["evidence"].as_str()).map(Evidence::of),
         pages: watched.pages.iter().map(|page| page.text.clone()).collect(),
     }
+}
+
+/// The last moment of which a probe can have told: one interval before the first that failed began.
+pub fn last_probe(silent_since: Option<Moment>, interval: Duration) -> Option<Moment> {
+    let interval = u64::try_from(interval.as_micros()).ok()?;
+    silent_since.map(|since| Moment(since.0.saturating_sub(interval)))
 }
 
 #[cfg(test)]

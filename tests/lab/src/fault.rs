@@ -1,18 +1,12 @@
 //! What is done to the writer's host.
 
 use crate::{
+    control::{self, Answer},
     error::{Error, cannot},
     owner::Owner,
-    place::{CONTROL_PORT, local},
 };
 use serde::Serialize;
 use serde_json::json;
-use std::time::Duration;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    time::timeout,
-};
 
 /// A way for a writer to be lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
@@ -52,14 +46,10 @@ impl Fault {
         if self == Fault::Stop {
             return owner.call("ec2", "stop_instances", json!({"InstanceIds": [id]})).await.map(drop);
         }
-        let doing = format!("do {self} to {id}");
-        let answer = timeout(Duration::from_secs(10), post(&format!("/control/{id}/{self}"))).await;
-        let answer = answer.map_err(cannot(&doing))?.map_err(cannot(&doing))?;
-        let status = answer.split_whitespace().nth(1);
-        if status != Some("200") {
-            return Err(cannot(doing)(answer));
+        match control::fault(id, &self.to_string()).await? {
+            Answer::Done(_) => Ok(()),
+            Answer::Unable(why) => Err(cannot(format!("do {self} to {id}"))(why)),
         }
-        Ok(())
     }
 }
 
@@ -73,14 +63,4 @@ impl std::fmt::Display for Fault {
             Fault::KillPostmaster => "kill-postmaster",
         })
     }
-}
-
-/// A POST without a body to the lab's fault control; the whole answer.
-async fn post(path: &str) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect(local(CONTROL_PORT)).await?;
-    let request = format!("POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
-    Ok(answer)
 }

@@ -5,10 +5,13 @@ mod client;
 mod clock;
 mod cluster;
 mod command;
+mod control;
 mod error;
+mod evidence;
 mod failover;
 mod fault;
 mod fleet;
+mod inside;
 mod lab;
 mod local_aws;
 mod lock;
@@ -20,11 +23,14 @@ mod place;
 mod processes;
 mod progress;
 mod report;
+mod scenario;
 mod setup;
 mod sql;
 mod status;
+mod steady;
 mod story;
 mod wake;
+mod watching;
 
 use clap::{Parser, Subcommand};
 use error::Error;
@@ -68,6 +74,12 @@ enum Command {
         /// How often
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
         runs: u32,
+    },
+    /// Play failure scenarios: strike a cluster, and compare what is seen with what must be
+    Scenario {
+        /// The scenarios, such as A1, or all
+        #[arg(required = true, value_name = "ID|all")]
+        ids: Vec<String>,
     },
     /// Say which function EventBridge would wake with these events, and what it would make of them
     Wake {
@@ -114,6 +126,9 @@ async fn with_place(place: &Place, command: &Command, json: bool) -> Result<End,
         Command::Down => down(place, json).await,
         Command::Status => show_status(place, json).await,
         command => {
+            if let Command::Scenario { ids } = command {
+                scenario::check(ids)?;
+            }
             let _lock = Lock::take(place)?;
             let outcome = tokio::select! {
                 outcome = with_lock(place, command, json) => outcome,
@@ -129,6 +144,7 @@ async fn with_lock(place: &Place, command: &Command, json: bool) -> Result<End, 
     let lab = Lab::up(place, progress).await?;
     match command {
         Command::Failover { cluster, fault, runs } => fail_over(&lab, cluster, *fault, *runs, json, progress).await,
+        Command::Scenario { ids } => play(&lab, ids, json, progress).await,
         _ => {
             lab::stay(place)?;
             drop(lab);
@@ -197,6 +213,21 @@ async fn fail_over(
         eprintln!("  not as promised: {what}");
     }
     Ok(if broken.is_empty() { End::Well } else { End::Broken })
+}
+
+async fn play(lab: &Lab, ids: &[String], json: bool, progress: Progress) -> Result<End, Error> {
+    let tell = |row: &scenario::Row| {
+        if json {
+            eprintln!("  {}", row.to_string().replace('\n', "\n  "));
+        } else {
+            println!("{row}");
+        }
+    };
+    let rows = scenario::run(lab, ids, progress, tell).await?;
+    if json {
+        println!("{}", json!({"scenarios": rows}));
+    }
+    Ok(if rows.iter().any(scenario::Row::failed) { End::Broken } else { End::Well })
 }
 
 async fn down(place: &Place, json: bool) -> Result<End, Error> {

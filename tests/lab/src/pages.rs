@@ -17,6 +17,13 @@ pub struct Page {
     pub text: String,
 }
 
+impl Page {
+    /// Its first line.
+    pub fn subject(&self) -> &str {
+        self.text.lines().next().unwrap_or_default()
+    }
+}
+
 /// SNS's envelope around a message.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

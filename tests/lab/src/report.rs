@@ -1,6 +1,6 @@
 //! What a run measured, and whether that is what was promised.
 
-use crate::fault::Fault;
+use crate::{evidence::Evidence, fault::Fault};
 use serde::Serialize;
 
 /// Before the fault, and after everything was over.
@@ -23,6 +23,9 @@ pub struct Run {
     pub acked: u64,
     /// Acknowledged rows that were not there afterwards.
     pub lost: Option<u64>,
+    /// Of those, the ones acknowledged after the last probe that the writer answered: one probe interval before the
+    /// first that it did not, as the ledger has it. Of these nobody but the client can know.
+    pub lost_after_last_probe: Option<u64>,
     /// Members that acknowledged a write when all were asked at once, after the first row was accepted again.
     pub writable_members: usize,
     /// The writer's timeline.
@@ -37,6 +40,8 @@ pub struct Run {
     pub rto_ms: Option<u64>,
     /// Bytes of log lost, from its ledger item.
     pub rpo_bytes: Option<u64>,
+    /// Why the old writer could acknowledge nothing more, from its ledger item.
+    pub evidence: Option<Evidence>,
     /// Pages sent, as sent.
     pub pages: Vec<String>,
 }
@@ -124,6 +129,9 @@ impl Run {
                 format!("{lost} acknowledged rows were lost by a cluster whose commits wait for a standby"),
             ),
         }
+        if !synchronous && self.fault.moves_the_writer() {
+            demand_of_asynchronous(self, &mut demand);
+        }
         demand(self.outage_ms.is_some(), "no row was accepted after the fault".to_owned());
         let writable = self.writable_members;
         demand(writable == 1, format!("{writable} members acknowledged a write, expected 1"));
@@ -143,6 +151,27 @@ impl Run {
         demand(u64::try_from(pages) == Ok(steps), format!("{pages} pages were sent, expected {steps}"));
         broken
     }
+}
+
+/// What holds where commits wait for nobody: no promotion before the old writer was certainly off, and what is lost is
+/// what the ledger and the page state, but for the last probe interval.
+fn demand_of_asynchronous(run: &Run, demand: &mut impl FnMut(bool, String)) {
+    match run.evidence {
+        None => demand(false, "the ledger has no evidence".to_owned()),
+        Some(kind) => demand(
+            kind.holds_without_synchrony(),
+            format!("promoted on evidence {kind}, which proves nothing where commits wait for nobody"),
+        ),
+    }
+    let (Some(lost), Some(late)) = (run.lost, run.lost_after_last_probe) else {
+        return demand(run.lost == Some(0), "when the lost rows were acknowledged is not known".to_owned());
+    };
+    let early = lost.saturating_sub(late);
+    let stated = run.rpo_bytes.map_or_else(|| "no number of".to_owned(), |bytes| bytes.to_string());
+    demand(
+        early == 0 || run.rpo_bytes.is_some_and(|bytes| bytes > 0),
+        format!("{early} rows were lost that a probe could have told of, and the ledger states {stated} bytes lost"),
+    );
 }
 
 fn rose_by(pair: Pair<u64>, steps: u64) -> bool {
@@ -173,6 +202,7 @@ mod tests {
             record_ms: moves.then_some(50),
             acked: 900,
             lost: Some(0),
+            lost_after_last_probe: Some(0),
             writable_members: 1,
             timeline: [Some(1), Some(1 + u32::from(moves))],
             writer: pair("i-0a1", "i-0b2"),
@@ -180,6 +210,7 @@ mod tests {
             epoch: [Some(1), Some(1 + u64::from(moves))],
             rto_ms: moves.then_some(3_900),
             rpo_bytes: moves.then_some(0),
+            evidence: moves.then_some(Evidence::Stopped),
             pages: if moves { vec!["P1 orders".to_owned()] } else { Vec::new() },
         }
     }
@@ -226,9 +257,34 @@ mod tests {
     }
 
     #[test]
-    fn an_asynchronous_cluster_may_lose_rows() {
-        let run = Run { lost: Some(3), ..good(Fault::Stop) };
-        assert_eq!(run.broken(false), Vec::<String>::new());
+    fn an_asynchronous_cluster_may_lose_what_is_stated_and_the_last_interval() {
+        let none = Vec::<String>::new();
+        let run = |lost, late, rpo_bytes| {
+            let of = Run { lost: Some(lost), lost_after_last_probe: late, rpo_bytes, ..good(Fault::Stop) };
+            of.broken(false)
+        };
+        assert_eq!(run(0, Some(0), Some(0)), none);
+        assert_eq!(run(3, Some(3), Some(0)), none, "acknowledged after the last probe");
+        assert_eq!(run(3, Some(2), Some(160)), none, "stated");
+        let told = |stated| {
+            format!("1 rows were lost that a probe could have told of, and the ledger states {stated} bytes lost")
+        };
+        assert_eq!(run(3, Some(2), Some(0)), [told("0")]);
+        assert_eq!(run(3, Some(2), None), [told("no number of")]);
+        assert_eq!(run(3, None, Some(0)), ["when the lost rows were acknowledged is not known"]);
+        assert_eq!(run(0, None, Some(0)), none);
+    }
+
+    #[test]
+    fn an_asynchronous_cluster_promotes_on_a_proof_that_holds_there() {
+        let of = |evidence, synchronous| Run { evidence, ..good(Fault::Hang) }.broken(synchronous);
+        for kind in [Evidence::Stopped, Evidence::SelfFenced, Evidence::PostgresDown] {
+            assert_eq!(of(Some(kind), false), Vec::<String>::new(), "{kind}");
+        }
+        let expected = "promoted on evidence CommitsFrozen, which proves nothing where commits wait for nobody";
+        assert_eq!(of(Some(Evidence::CommitsFrozen), false), [expected]);
+        assert_eq!(of(Some(Evidence::CommitsFrozen), true), Vec::<String>::new());
+        assert_eq!(of(None, false), ["the ledger has no evidence"]);
     }
 
     #[test]
@@ -238,9 +294,9 @@ mod tests {
             "cluster": "orders", "topology": "ec2-streaming", "synchronous": true,
             "runs": [{
                 "fault": "kill-host", "outage_ms": 4100, "detect_ms": 3000, "promote_ms": 400, "record_ms": 50,
-                "acked": 900, "lost": 0, "writable_members": 1, "timeline": [1, 2], "writer": ["i-0a1", "i-0b2"],
+                "acked": 900, "lost": 0, "lost_after_last_probe": 0, "writable_members": 1, "timeline": [1, 2], "writer": ["i-0a1", "i-0b2"],
                 "record": ["127.0.11.10", "127.0.12.10"], "epoch": [1, 2], "rto_ms": 3900, "rpo_bytes": 0,
-                "pages": ["P1 orders"],
+                "evidence": "Stopped", "pages": ["P1 orders"],
             }],
             "median_outage_ms": 4100, "max_outage_ms": 4100, "lost": 0,
         });

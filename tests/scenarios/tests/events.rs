@@ -136,7 +136,8 @@ fn act(meaning: &Meaning) -> Option<String> {
         | Meaning::InstanceState { instance, .. } => Some(format!("instance {instance}")),
         Meaning::Suspicion(seen) => Some(format!("suspicion {}", seen.cluster)),
         Meaning::Spec { .. } => Some("spec".to_owned()),
-        Meaning::Explain { cluster } => Some(format!("answer about {cluster}")),
+        Meaning::Request(request) => Some(format!("answer about {}", request.cluster())),
+        Meaning::BadRequest(_) => Some("refusal".to_owned()),
         Meaning::Ignored(_) => None,
     }
 }

@@ -81,6 +81,7 @@ pub fn card() -> Card {
         },
         operator_secret: "arn:operator".into(),
         certificate_authority: "PEM".into(),
+        synchronous_required: 1,
         members: (1..=3).map(member).collect(),
         policy: Policy::default(),
     }
@@ -95,6 +96,7 @@ pub fn claimed(epoch: u64) -> State {
         holder: None,
         change: None,
         changed_at_ms: 0,
+        ..State::unclaimed()
     }
 }
 

@@ -7,11 +7,11 @@ use domain::{
 };
 use std::{net::IpAddr, time::Duration};
 
-fn address(number: u8) -> IpAddr {
+pub(super) fn address(number: u8) -> IpAddr {
     IpAddr::from([10, 0, number, 10])
 }
 
-fn card() -> Card {
+pub(super) fn card() -> Card {
     let member = |number: u8| CardMember {
         name: format!("orders_{number}"),
         id: format!("i-{number}"),
@@ -30,12 +30,13 @@ fn card() -> Card {
         records: Records { zone_id: "Z1".to_owned(), writer: "w".to_owned(), reader: "r".to_owned(), ttl_s: 1 },
         operator_secret: "arn".to_owned(),
         certificate_authority: "pem".to_owned(),
+        synchronous_required: 1,
         members: (1..=3).map(member).collect(),
         policy: Policy::default(),
     }
 }
 
-fn state() -> State {
+pub(super) fn state() -> State {
     State {
         epoch: 1,
         writer: Some("i-1".to_owned()),
@@ -43,15 +44,16 @@ fn state() -> State {
         holder: None,
         change: None,
         changed_at_ms: 0,
+        ..State::unclaimed()
     }
 }
 
-fn changing() -> State {
+pub(super) fn changing() -> State {
     let change = Change { from: "i-1".to_owned(), ..Change::default() };
     State { change: Some(change), ..state() }
 }
 
-fn held(until_ms: u64, state: State) -> State {
+pub(super) fn held(until_ms: u64, state: State) -> State {
     State { holder: Some(Holder { id: "pass".to_owned(), expires_at_ms: until_ms }), ..state }
 }
 
@@ -66,7 +68,7 @@ fn writer(lsn: u64) -> Sql {
     })
 }
 
-fn standby(upstream: Option<IpAddr>) -> Sql {
+pub(super) fn standby(upstream: Option<IpAddr>) -> Sql {
     let receiver = ReceiverSeen { streaming: true, silent_for: Duration::ZERO, upstream };
     Sql::Standby(StandbySeen {
         timeline: 1,
@@ -78,35 +80,35 @@ fn standby(upstream: Option<IpAddr>) -> Sql {
     })
 }
 
-fn silent() -> Sql {
+pub(super) fn silent() -> Sql {
     Sql::Silent("no answer".to_owned())
 }
 
 /// A cluster whose state was read at 0, with a clock that each probe moves by 1 s.
-struct Kit {
-    watch: Watch,
-    now_ms: u64,
+pub(super) struct Kit {
+    pub(super) watch: Watch,
+    pub(super) now_ms: u64,
 }
 
 impl Kit {
-    fn new(state: State) -> Self {
+    pub(super) fn new(state: State) -> Self {
         let mut watch = Watch::new(card(), Memory::default());
         watch.told_state(state, 0, 0);
         Kit { watch, now_ms: 0 }
     }
 
-    fn probe(&mut self, member: usize, sql: Sql) -> Vec<Act> {
+    pub(super) fn probe(&mut self, member: usize, sql: Sql) -> Vec<Act> {
         self.now_ms += 1_000;
         self.watch.probed(Probe { member, asked_ms: self.now_ms, took_ms: 10, sql })
     }
 
-    fn read(&mut self, state: State) -> Vec<Act> {
+    pub(super) fn read(&mut self, state: State) -> Vec<Act> {
         self.now_ms += 1_000;
         self.watch.told_state(state, self.now_ms, self.now_ms + 10)
     }
 
     /// Probes so often, reads the state as often, and counts what is told.
-    fn told(&mut self, rounds: u32, member: usize, sql: &Sql, state: &State) -> Vec<Finding> {
+    pub(super) fn told(&mut self, rounds: u32, member: usize, sql: &Sql, state: &State) -> Vec<Finding> {
         let acts = (0..rounds).flat_map(|_| {
             let mut acts = self.probe(member, sql.clone());
             acts.extend(self.read(state.clone()));

@@ -2,6 +2,7 @@
 
 use domain::{
     card::{Card, CardMember, Records, Topology},
+    events::Function,
     failover::{Sql, StandbySeen, WriterSeen},
     lsn::Lsn,
     policy::Policy,
@@ -42,7 +43,9 @@ pub struct Notes {
     pub probes: BTreeMap<String, Vec<Duration>>,
     /// When each login was read.
     pub logins: Vec<(Duration, String)>,
+    /// What each function was told.
     pub events: Vec<(Duration, Value)>,
+    pub woken: Vec<Function>,
     pub documents: Vec<Value>,
 }
 
@@ -84,6 +87,7 @@ pub fn card(cluster: &str, number: u8) -> Card {
         records: Records { zone_id: "Z1".to_owned(), writer: "w".to_owned(), reader: "r".to_owned(), ttl_s: 1 },
         operator_secret: "arn".to_owned(),
         certificate_authority: "pem".to_owned(),
+        synchronous_required: 1,
         members: (1..=3).map(member).collect(),
         policy: Policy::default(),
     }
@@ -97,6 +101,7 @@ pub fn state() -> State {
         holder: None,
         change: None,
         changed_at_ms: 0,
+        ..State::unclaimed()
     }
 }
 
@@ -216,7 +221,8 @@ impl World for Scripted {
         (self.script.state)(self.now())
     }
 
-    async fn wake(&self, event: &Value) -> Result<(), Failure> {
+    async fn wake(&self, function: Function, event: &Value) -> Result<(), Failure> {
+        self.notes.lock().unwrap().woken.push(function);
         self.notes.lock().unwrap().events.push((self.now(), event.clone()));
         let (takes, outcome) = (self.script.wake)(self.now());
         sleep(takes).await;

@@ -22,6 +22,7 @@ fn card(cluster: &str) -> Card {
         },
         operator_secret: "arn:aws:secretsmanager:eu-west-1:000000000000:secret:operator".into(),
         certificate_authority: "-----BEGIN CERTIFICATE-----".into(),
+        synchronous_required: 1,
         members: vec![],
         policy: Policy::default(),
     }

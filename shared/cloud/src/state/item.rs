@@ -1,7 +1,10 @@
 //! A cluster's state item, attribute by attribute.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::state::{Change, Holder, State, Synchronous};
+use domain::{
+    lsn::Lsn,
+    state::{Approval, Change, GuardSeen, Holder, Pause, State, Synchronous},
+};
 use std::collections::HashMap;
 
 /// An item as DynamoDB gives it.
@@ -48,7 +51,46 @@ pub(super) fn state(item: &Item) -> Result<State, String> {
         change,
         // Nothing has changed since the first member claimed the cluster.
         changed_at_ms: whole(item, "changed_at_ms")?.unwrap_or(0),
+        failovers_ms: numbers(item, "failovers_ms")?,
+        floor: position(item, "floor")?,
+        pause: whole(item, "paused_until_ms")?
+            .map(|until_ms| {
+                string(item, "pause_reason")
+                    .map(|reason| Pause { until_ms, reason: reason.unwrap_or_default().to_owned() })
+            })
+            .transpose()?,
+        approval: string(item, "approval")?
+            .map(serde_json::from_str::<Approval>)
+            .transpose()
+            .map_err(|error| format!("approval is not readable: {error}"))?,
     })
+}
+
+/// Reads a guard item, or says in words what is wrong with it.
+pub(super) fn guard(item: &Item) -> Result<GuardSeen, String> {
+    Ok(GuardSeen {
+        epoch: whole(item, "epoch")?.unwrap_or(0),
+        holds: string(item, "held")? == Some("yes"),
+        clean: string(item, "shutdown")? == Some("clean"),
+        checkpoint: position(item, "checkpoint_lsn")?,
+        timeline: u32::try_from(whole(item, "timeline")?.unwrap_or(0)).map_err(|_| "timeline is too large")?,
+        disk_full: string(item, "disk_full")? == Some("yes"),
+    })
+}
+
+fn position(item: &Item, name: &str) -> Result<Option<Lsn>, String> {
+    let read = |text: &str| text.parse().map_err(|_| format!("{name} is {text:?}, not a position in the log"));
+    string(item, name)?.map(read).transpose()
+}
+
+fn numbers(item: &Item, name: &str) -> Result<Vec<u64>, String> {
+    let list = match item.get(name) {
+        Some(AttributeValue::L(list)) => list,
+        Some(_) => return Err(format!("{name} is not a list")),
+        None => return Ok(Vec::new()),
+    };
+    let read = |value: &AttributeValue| value.as_n().ok().and_then(|number| number.parse().ok());
+    list.iter().map(read).collect::<Option<Vec<u64>>>().ok_or(format!("{name} holds more than whole numbers"))
 }
 
 fn synchronous(item: &Item) -> Result<Synchronous, String> {

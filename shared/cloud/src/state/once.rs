@@ -14,6 +14,7 @@ use reconcile::Failure;
 use std::collections::HashMap;
 
 const PUT: &str = "dynamodb:PutItem";
+const DELETE: &str = "dynamodb:DeleteItem";
 
 impl StateTable {
     /// Whether `what` is to be told now: `true` for one caller in `every_ms`
@@ -29,6 +30,18 @@ impl StateTable {
         self.put(cluster, &format!("told#{what}"), item, only_if, Some(before)).await
     }
 
+    /// Takes the mark of [`tell_once`](Self::tell_once) back, when the telling failed.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] of `dynamodb:DeleteItem`.
+    pub async fn untell(&self, cluster: &str, what: &str) -> Result<(), Failure> {
+        let request = self.client.delete_item().table_name(&self.table);
+        let request = request.key("cluster", text(cluster)).key("item", text(&format!("told#{what}")));
+        request.send().await.map_err(|error| classify(DELETE, self.subject(&self.what()), error))?;
+        Ok(())
+    }
+
     /// Writes an entry of the ledger, such as `ledger#2026-11-21T03:12:11.234Z#failover#7`.
     /// Returns `false`, and changes nothing, when the entry was there.
     ///
@@ -42,7 +55,7 @@ impl StateTable {
 
     /// Puts an item; `false` when `only_if` does not hold, except because of
     /// an earlier attempt of this same call.
-    async fn put(
+    pub(super) async fn put(
         &self,
         cluster: &str,
         name: &str,

@@ -1,6 +1,9 @@
 use super::*;
 use crate::replay::{Asked, Replay, Reply, answer, json_error, script};
-use domain::{lsn::Lsn, state::Promoted};
+use domain::{
+    lsn::Lsn,
+    state::{Approval, Pause, Promoted},
+};
 use serde_json::{Value, json};
 
 fn table(config: &SdkConfig) -> StateTable {
@@ -79,11 +82,12 @@ async fn begin_advances_the_epoch_of_a_steady_free_cluster() {
     let (update, condition, values) = written(&replay);
     assert_eq!(
         update,
-        "SET write_id = :write_id, epoch = :next, phase = :changing, holder = :me, expires_at_ms = :expires, change = :change"
+        "SET write_id = :write_id, epoch = :next, phase = :changing, holder = :me, expires_at_ms = :expires, change = :change REMOVE approval"
     );
     assert_eq!(
         condition,
-        "epoch = :epoch AND phase = :steady AND (attribute_not_exists(holder) OR holder = :me OR expires_at_ms < :now)"
+        "epoch = :epoch AND phase = :steady AND (attribute_not_exists(holder) OR holder = :me OR expires_at_ms < :now) \
+         AND (attribute_not_exists(paused_until_ms) OR paused_until_ms <= :now)"
     );
     let expected = json!({
         ":epoch": { "N": "6" }, ":next": { "N": "7" }, ":me": { "S": "req-1" }, ":expires": { "N": "900" },
@@ -118,13 +122,13 @@ async fn only_the_holder_notes() {
 #[tokio::test]
 async fn only_the_holder_publishes_the_synchronous_set() {
     let (config, replay) = answer(200, "{}");
-    table(&config).publish_synchronous("orders", 7, "req-1", &synchronous()).await.unwrap();
+    table(&config).publish_synchronous("orders", 7, "req-1", &synchronous(), Some(Lsn(0x20))).await.unwrap();
     let (update, condition, values) = written(&replay);
-    assert_eq!(update, "SET write_id = :write_id, synchronous_required = :required, synchronous_names = :names");
+    assert_eq!(update, "SET write_id = :write_id, synchronous_required = :required, synchronous_names = :names, floor = :floor");
     assert_eq!(condition, "epoch = :epoch AND holder = :me");
     let expected = json!({
         ":epoch": { "N": "7" }, ":me": { "S": "req-1" }, ":required": { "N": "1" },
-        ":names": { "L": [{ "S": "orders_2" }, { "S": "orders_3" }] },
+        ":names": { "L": [{ "S": "orders_2" }, { "S": "orders_3" }] }, ":floor": { "S": "0/20" },
     });
     assert_eq!(values, expected);
 }
@@ -132,16 +136,16 @@ async fn only_the_holder_publishes_the_synchronous_set() {
 #[tokio::test]
 async fn finish_names_the_writer_and_frees_the_lease() {
     let (config, replay) = answer(200, "{}");
-    table(&config).finish("orders", 7, "req-1", "i-0b2", 1234).await.unwrap();
+    table(&config).finish("orders", 7, "req-1", "i-0b2", 1234, &[5, 1234]).await.unwrap();
     let (update, condition, values) = written(&replay);
     assert_eq!(
         update,
-        "SET write_id = :write_id, writer = :writer, phase = :steady, changed_at_ms = :changed REMOVE holder, expires_at_ms, change"
+        "SET write_id = :write_id, writer = :writer, phase = :steady, changed_at_ms = :changed, failovers_ms = :failovers REMOVE holder, expires_at_ms, change"
     );
     assert_eq!(condition, "epoch = :epoch AND holder = :me AND phase = :changing");
     let expected = json!({
         ":epoch": { "N": "7" }, ":me": { "S": "req-1" }, ":changing": { "S": "changing" }, ":steady": { "S": "steady" },
-        ":writer": { "S": "i-0b2" }, ":changed": { "N": "1234" },
+        ":writer": { "S": "i-0b2" }, ":changed": { "N": "1234" }, ":failovers": { "L": [{ "N": "5" }, { "N": "1234" }] },
     });
     assert_eq!(values, expected);
 }
@@ -233,9 +237,7 @@ async fn reads_a_steady_state_consistently() {
         epoch: 6,
         writer: Some("i-0a1".into()),
         synchronous: synchronous(),
-        holder: None,
-        change: None,
-        changed_at_ms: 0,
+        ..State::unclaimed()
     };
     assert_eq!(state, Some(expected));
     let expected = json!({
@@ -367,4 +369,70 @@ async fn the_ledger_keeps_the_first_entry() {
 fn no_two_writes_share_an_id() {
     let ids: std::collections::BTreeSet<String> = (0..1000).map(|_| write::unique()).collect();
     assert_eq!(ids.len(), 1000);
+}
+
+#[tokio::test]
+async fn a_person_writes_only_while_nothing_changes() {
+    let (config, replay) = answer(200, "{}");
+    let pause = Pause { until_ms: 60, reason: "kernel".into() };
+    table(&config).pause("orders", 6, &pause).await.unwrap();
+    let (update, condition, values) = written(&replay);
+    assert_eq!(update, "SET write_id = :write_id, paused_until_ms = :until, pause_reason = :reason");
+    assert_eq!(condition, "epoch = :epoch AND phase = :steady");
+    let expected = json!({
+        ":epoch": { "N": "6" }, ":steady": { "S": "steady" }, ":until": { "N": "60" }, ":reason": { "S": "kernel" },
+    });
+    assert_eq!(values, expected);
+
+    let (config, replay) = answer(200, "{}");
+    let approval = Approval { epoch: 6, data_loss_bytes: None, expires_at_ms: 9 };
+    table(&config).approve("orders", &approval).await.unwrap();
+    let (update, condition, values) = written(&replay);
+    assert_eq!((update.as_str(), condition.as_str()), (
+        "SET write_id = :write_id, approval = :approval",
+        "epoch = :epoch AND phase = :steady",
+    ));
+    assert_eq!(values[":approval"]["S"], serde_json::to_string(&approval).unwrap());
+}
+
+#[tokio::test]
+async fn what_a_person_wrote_is_read_back() {
+    let mut attributes = steady_item();
+    attributes["paused_until_ms"] = json!({ "N": "60" });
+    attributes["pause_reason"] = json!({ "S": "kernel" });
+    attributes["approval"] = json!({ "S": r#"{"epoch":6,"data_loss_bytes":7,"expires_at_ms":9}"# });
+    attributes["failovers_ms"] = json!({ "L": [{ "N": "5" }] });
+    attributes["floor"] = json!({ "S": "0/20" });
+    let (config, _) = answer(200, item(attributes));
+    let state = table(&config).read("orders").await.unwrap().unwrap();
+    assert_eq!(state.pause, Some(Pause { until_ms: 60, reason: "kernel".into() }));
+    assert_eq!(state.approval, Some(Approval { epoch: 6, data_loss_bytes: Some(7), expires_at_ms: 9 }));
+    assert_eq!((state.failovers_ms, state.floor), (vec![5], Some(Lsn(0x20))));
+}
+
+#[tokio::test]
+async fn a_guard_item_is_read_and_a_missing_one_is_none() {
+    let attributes = json!({
+        "cluster": { "S": "orders" }, "item": { "S": "guard#i-0a1" }, "epoch": { "N": "7" }, "held": { "S": "yes" },
+        "shutdown": { "S": "clean" }, "checkpoint_lsn": { "S": "0/20" }, "timeline": { "N": "2" },
+        "disk_full": { "S": "no" }, "written_at": { "S": "2026-11-21T03:12:10Z" },
+    });
+    let (config, replay) = answer(200, item(attributes));
+    let guard = table(&config).guard("orders", "i-0a1").await.unwrap();
+    let expected = GuardSeen {
+        epoch: 7, holds: true, clean: true, checkpoint: Some(Lsn(0x20)), timeline: 2, disk_full: false,
+    };
+    assert_eq!(guard, Some(expected));
+    assert_eq!(replay.only().json()["Key"]["item"], json!({ "S": "guard#i-0a1" }));
+    let (config, _) = answer(200, "{}");
+    assert_eq!(table(&config).guard("orders", "i-0a1").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_mark_is_taken_back() {
+    let (config, replay) = answer(200, "{}");
+    table(&config).untell("orders", "would-lose#6").await.unwrap();
+    let asked = replay.only();
+    assert_eq!(asked.header("x-amz-target"), Some("DynamoDB_20120810.DeleteItem"));
+    assert_eq!(asked.json()["Key"], json!({ "cluster": { "S": "orders" }, "item": { "S": "told#would-lose#6" } }));
 }

@@ -88,7 +88,7 @@ impl<'event> Envelope<'event> {
 
     /// The engine of a managed database, where the event says it. Neptune and
     /// DocumentDB send their events as `aws.rds`.
-    fn engine(&self) -> Option<String> {
+    pub(super) fn engine(&self) -> Option<String> {
         ["/Engine", "/engine", "/EngineName"].iter().find_map(|pointer| text(self.payload, pointer)).map(str::to_owned)
     }
 }

@@ -20,8 +20,8 @@ pub enum Ignored {
         /// Its kind.
         kind: String,
     },
-    /// An event of RDS, Aurora, Neptune or DocumentDB: no function of the
-    /// fleet handles managed databases, and the last two are no PostgreSQL.
+    /// An event of RDS, Aurora, Neptune or DocumentDB that tells of no
+    /// failover, or not of PostgreSQL's.
     ManagedDatabase {
         /// Who sent it.
         source: String,

@@ -2,7 +2,10 @@
 
 use super::Ignored;
 use super::ignored::short;
-use crate::lsn::Lsn;
+use crate::{
+    lsn::Lsn,
+    request::{BadRequest, Request},
+};
 use std::fmt;
 
 /// Which thing happened to what. Prints as one sentence without its full stop.
@@ -24,6 +27,13 @@ pub enum Meaning {
         /// CloudFormation's word for the state it is in now.
         status: String,
     },
+    /// A managed database of the account has another writer now.
+    ManagedFailover {
+        /// The cluster's or the instance's identifier in RDS.
+        database: String,
+        /// The event's id, such as `RDS-EVENT-0071`.
+        event: String,
+    },
     /// A schedule is due.
     Schedule,
     /// watch-clusters lost the writer of a cluster.
@@ -40,11 +50,10 @@ pub enum Meaning {
         /// The cluster it names, when it names one.
         cluster: Option<String>,
     },
-    /// Somebody asks what would happen to a cluster now.
-    Explain {
-        /// The cluster.
-        cluster: String,
-    },
+    /// A person asks for something.
+    Request(Request),
+    /// A person asks for something that is not allowed.
+    BadRequest(BadRequest),
     /// Nothing that anyone acts on.
     Ignored(Ignored),
 }
@@ -105,6 +114,9 @@ impl Meaning {
             }
             Meaning::Alarm(alarm) => format!("alarm {} went to ALARM", short(&alarm.name)),
             Meaning::Stack { cluster, status } => format!("the stack of {} is {}", short(cluster), short(status)),
+            Meaning::ManagedFailover { database, event } => {
+                format!("RDS says that {} failed over ({})", short(database), short(event))
+            }
             Meaning::Schedule => "the schedule is due".to_owned(),
             Meaning::Suspicion(seen) => seen.to_string(),
             Meaning::Attention { cluster, what } => {
@@ -112,7 +124,8 @@ impl Meaning {
             }
             Meaning::Spec { cluster: Some(cluster) } => format!("this is the spec of {}", short(cluster)),
             Meaning::Spec { cluster: None } => "this is no event".to_owned(),
-            Meaning::Explain { cluster } => format!("somebody asks about {}", short(cluster)),
+            Meaning::Request(request) => format!("a person asks for {}", short(&request.to_string())),
+            Meaning::BadRequest(problem) => format!("a person asks for what is not allowed: {}", short(&problem.0)),
             Meaning::Ignored(reason) => reason.to_string(),
         }
     }
@@ -127,11 +140,14 @@ impl fmt::Display for Meaning {
             Meaning::Stack { cluster, .. } | Meaning::Attention { cluster, .. } => {
                 write!(f, "{what}: look at {}", short(cluster))
             }
-            Meaning::Schedule => write!(f, "{what}: look at every cluster"),
+            // RDS names a database, which may be called otherwise than its cluster here.
+            Meaning::Schedule | Meaning::ManagedFailover { .. } => write!(f, "{what}: look at every cluster"),
             Meaning::Suspicion(seen) => write!(f, "{what}: look at {} at once", short(&seen.cluster)),
             Meaning::Spec { cluster: Some(_) } => write!(f, "{what}: check it and deploy it"),
             Meaning::Spec { cluster: None } => write!(f, "{what}: it is checked as a spec, and nothing else is done"),
-            Meaning::Explain { .. } => write!(f, "{what}: answer what would be done now, and do nothing"),
+            Meaning::Request(Request::Explain { .. }) => write!(f, "{what}: answer, and do nothing"),
+            Meaning::Request(_) => write!(f, "{what}: do it, or refuse it with the reason"),
+            Meaning::BadRequest(_) => write!(f, "{what}: refuse it, and do nothing"),
             Meaning::Ignored(_) => write!(f, "ignored: {what}"),
         }
     }

@@ -1,7 +1,10 @@
-//! I7, I8, I9: who takes over.
+//! I7, I8, I9: who takes over, and what that loses.
 
 use super::{Member, Observed, Reason, Sql, StandbySeen};
-use crate::lsn::Lsn;
+use crate::{
+    lsn::Lsn,
+    state::{Loss, Synchronous},
+};
 use std::cmp::Reverse;
 
 /// A standby that answered, with what it answered.
@@ -27,29 +30,6 @@ pub(super) fn survivors<'a>(seen: &'a Observed, from: &str) -> Vec<Survivor<'a>>
         .collect()
 }
 
-/// I9: in synchronous mode an acknowledged commit is on at least `k` of the
-/// `n` published names, so the furthest of any n - k + 1 of them has it.
-///
-/// # Errors
-///
-/// [`Reason::QuorumMissing`] with fewer of the published set in sight;
-/// [`Reason::NoStandbyAnswers`] with none at all.
-pub(super) fn quorum(seen: &Observed, survivors: &[Survivor<'_>]) -> Result<(), Reason> {
-    if survivors.is_empty() {
-        return Err(Reason::NoStandbyAnswers);
-    }
-    let published = &seen.state.synchronous;
-    if !published.is_on() {
-        return Ok(());
-    }
-    let needed = (published.names.len() + 1).saturating_sub(published.required as usize);
-    let visible = survivors.iter().filter(|survivor| published.names.contains(&survivor.member.card.name)).count();
-    if visible < needed {
-        return Err(Reason::QuorumMissing { visible, needed, names: published.names.len() });
-    }
-    Ok(())
-}
-
 /// I7: the standby to promote, after all survivors were frozen.
 ///
 /// One order for every pass: furthest position, then tier, then id. Survivors
@@ -61,7 +41,6 @@ pub(super) fn quorum(seen: &Observed, survivors: &[Survivor<'_>]) -> Result<(), 
 /// A [`Reason`] when nobody may be promoted.
 pub(super) fn choose<'a>(seen: &'a Observed, from: &str) -> Result<Survivor<'a>, Reason> {
     let survivors = survivors(seen, from);
-    quorum(seen, &survivors)?;
     let first = survivors.first().ok_or(Reason::NoStandbyAnswers)?;
     if let Some(other) = survivors.iter().find(|other| other.standby.system_id != first.standby.system_id) {
         return Err(Reason::DifferentDatabases {
@@ -93,27 +72,69 @@ pub(super) fn choose<'a>(seen: &'a Observed, from: &str) -> Result<Survivor<'a>,
     Ok(*chosen)
 }
 
-/// I8: what promoting `chosen` in place of `from` loses against the last known
-/// write position, in bytes; `None` when nothing acknowledged can be lost.
+/// I8, I9: what promoting `chosen` in place of `from` loses of what was
+/// acknowledged.
+///
+/// In synchronous mode an acknowledged commit is on at least `k` of the `n`
+/// published names, so the furthest of any n - k + 1 of them has it, unless it
+/// is older than the set: then it is below the floor.
 ///
 /// # Errors
 ///
-/// In asynchronous mode: [`Reason::WouldLose`] over the policy's limit, and
-/// [`Reason::LossUnknown`] when nobody knows how far the old writer had come.
-pub(super) fn lag_gate(
-    seen: &Observed,
-    from: &str,
-    last_known: Option<Lsn>,
-    chosen: Lsn,
-) -> Result<Option<u64>, Reason> {
-    if seen.is_synchronous(from) {
-        return Ok(None);
+/// In synchronous mode, when something may be lost: [`Reason::QuorumMissing`],
+/// [`Reason::BelowFloor`] or [`Reason::NotAsPublished`]. In asynchronous mode
+/// [`Reason::WouldLose`] over the policy's limit, and [`Reason::LossUnknown`]
+/// when nobody knows how far the old writer had come. A person's approval opens
+/// each of them, up to the bytes that it names.
+pub(super) fn loss(seen: &Observed, from: &str, last_known: Option<Lsn>, chosen: Lsn) -> Result<Loss, Reason> {
+    let lost = last_known.map(|last| chosen.behind(last));
+    let reason = match lossless(seen, from, chosen) {
+        Ok(true) => return Ok(Loss::Nothing),
+        Ok(false) => match lost {
+            // watch-clusters, which probes the writer, has not spoken yet.
+            None => Reason::LossUnknown {
+                allowed: seen.policy.max_lost_bytes,
+                may_come: seen.suspicion.is_none() && seen.approval().is_none(),
+            },
+            Some(bytes) if bytes > seen.policy.max_lost_bytes => {
+                Reason::WouldLose { bytes, allowed: seen.policy.max_lost_bytes }
+            }
+            Some(bytes) => return Ok(Loss::Bytes(bytes)),
+        },
+        Err(reason) => reason,
+    };
+    match (seen.approval().map(|approval| approval.data_loss_bytes), lost) {
+        (Some(None), lost) => Ok(lost.map_or(Loss::Unknown, Loss::Bytes)),
+        (Some(Some(allowed)), Some(bytes)) if bytes <= allowed => Ok(Loss::Bytes(bytes)),
+        (Some(Some(allowed)), Some(bytes)) => Err(Reason::WouldLose { bytes, allowed }),
+        _ => Err(reason),
     }
-    let allowed = seen.policy.max_lost_bytes;
-    match last_known.map(|last| chosen.behind(last)) {
-        // watch-clusters, which probes the writer, has not spoken yet.
-        None => Err(Reason::LossUnknown { allowed, may_come: seen.suspicion.is_none() }),
-        Some(bytes) if bytes > allowed => Err(Reason::WouldLose { bytes, allowed }),
-        Some(bytes) => Ok(Some(bytes)),
+}
+
+/// Whether `chosen` has all that was acknowledged; `false` where nothing can be
+/// said because commits wait for nobody.
+fn lossless(seen: &Observed, from: &str, chosen: Lsn) -> Result<bool, Reason> {
+    let published = seen.published();
+    if !published.is_on() {
+        return Ok(false);
+    }
+    if !seen.is_synchronous(from) {
+        let off = |text: &String| Synchronous::parse(text).is_some_and(|applied| !applied.is_on());
+        // By hand: commits wait for nobody, so the limit for asynchronous replication holds.
+        if seen.settings_of(from).any(off) {
+            return Ok(false);
+        }
+        let setting = seen.settings_of(from).next().cloned().unwrap_or_default();
+        return Err(Reason::NotAsPublished { member: from.to_owned(), setting, published: published.setting() });
+    }
+    let needed = (published.names.len() + 1).saturating_sub(published.required as usize);
+    let survivors = survivors(seen, from);
+    let visible = survivors.iter().filter(|survivor| published.names.contains(&survivor.member.card.name)).count();
+    if visible < needed {
+        return Err(Reason::QuorumMissing { visible, needed, names: published.names.len() });
+    }
+    match seen.state.floor {
+        Some(floor) if chosen < floor => Err(Reason::BelowFloor { bytes: chosen.behind(floor) }),
+        _ => Ok(true),
     }
 }

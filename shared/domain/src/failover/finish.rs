@@ -1,10 +1,13 @@
 //! I11: from the promotion to the page.
 
-use super::{Follow, Host, Ledger, Member, Observed, Reason, Seen, Sql, Step, WriterSeen, candidate, follow_steps};
+use super::{
+    Host, Ledger, Member, Observed, Reason, Seen, Sql, Step, WriterSeen, candidate,
+    mend::{Follow, follow_steps},
+};
 use crate::{
     decision::Decision,
     records::RecordsSeen,
-    state::{Change, Synchronous},
+    state::{Change, ChangeKind, Promoted, Synchronous},
 };
 use std::{net::IpAddr, time::Duration};
 
@@ -20,10 +23,10 @@ fn complete(seen: &Observed, change: &Change, new: &Member) -> Result<Decision<S
     let Sql::Writer(answer) = &new.sql else {
         return Ok(lost_again(seen, change, new));
     };
-    if change.promoted.is_none() {
+    let Some(promoted) = &change.promoted else {
         return Ok(Decision::Act(vec![Step::Prove { member: new.target(), epoch: seen.state.epoch }]));
-    }
-    let (steps, problem) = remaining(seen, change, new, answer);
+    };
+    let (steps, problem) = remaining(seen, change, new, answer, promoted);
     if !steps.is_empty() {
         return Ok(Decision::Act(steps));
     }
@@ -43,14 +46,25 @@ fn complete(seen: &Observed, change: &Change, new: &Member) -> Result<Decision<S
 }
 
 /// I11: what is left to do, in order, and what a person must look at after it.
-fn remaining(seen: &Observed, change: &Change, new: &Member, answer: &WriterSeen) -> (Vec<Step>, Option<Reason>) {
+fn remaining(
+    seen: &Observed,
+    change: &Change,
+    new: &Member,
+    answer: &WriterSeen,
+    promoted: &Promoted,
+) -> (Vec<Step>, Option<Reason>) {
     let (mut steps, mut problem) = (Vec::new(), None);
     if change.new_silent_since_ms.is_some() {
         steps.push(Step::NoteSilence(None));
     }
     let synchronous = repaired(seen, change);
-    if seen.state.synchronous != synchronous || !holds(answer, &synchronous) {
-        steps.push(Step::SetSynchronous { member: new.target(), synchronous });
+    // The set may be applied before it is published: until the change is over nobody is promoted by it.
+    if !synchronous.is_setting(&answer.synchronous_setting) {
+        steps.push(Step::Apply { member: new.target(), synchronous: synchronous.clone() });
+    }
+    if seen.state.synchronous != synchronous {
+        // What was acknowledged before the promotion is on the new writer, and maybe on nobody else yet.
+        steps.push(Step::Publish { synchronous, floor: Some(promoted.at) });
     }
     let Follow { slots, follow } = follow_steps(seen, new, answer);
     steps.extend(slots);
@@ -63,6 +77,7 @@ fn remaining(seen: &Observed, change: &Change, new: &Member, answer: &WriterSeen
     steps.extend(follow);
     if let Some(old) = seen.member(&change.from)
         && seen.policy.stop_old_writer
+        && change.kind == ChangeKind::Failover
         && matches!(old.host, Host::Running | Host::Pending)
     {
         steps.push(Step::StopHost(old.target()));
@@ -100,7 +115,7 @@ fn finish(seen: &Observed, change: &Change, new: &Member) -> Decision<Step, Reas
     match Ledger::of(seen, change, seen.looked_at_ms) {
         Some(ledger) => {
             let page = ledger.page(seen, &seen.writer_record);
-            Decision::Act(vec![Step::Finish { writer: new.target(), ledger: Box::new(ledger), page }])
+            Decision::Act(vec![Step::Finish { writer: new.target(), kind: change.kind, ledger: Box::new(ledger), page }])
         }
         // Promoted, not proven: the next look proves it first.
         None => Decision::Wait(Reason::NotAsked(new.card.id.clone())),
@@ -131,12 +146,8 @@ fn repaired(seen: &Observed, change: &Change) -> Synchronous {
     Synchronous { required, names }
 }
 
-fn holds(answer: &WriterSeen, synchronous: &Synchronous) -> bool {
-    synchronous.is_setting(&answer.synchronous_setting)
-}
-
 /// The step that moves the writer record, when it is not there yet.
-fn writer_record(seen: &Observed, new: &Member, records: &RecordsSeen) -> Result<Option<Step>, Reason> {
+pub(super) fn writer_record(seen: &Observed, new: &Member, records: &RecordsSeen) -> Result<Option<Step>, Reason> {
     let to = (new.card.address, seen.state.epoch);
     let from = match (records.writer.as_slice(), records.epoch) {
         ([], None) => None,

@@ -5,36 +5,73 @@
 //! walk through states that every later pass can see and finish:
 //!
 //! ```text
-//! steady ─ Begin ─► Freeze ─► (evidence) ─► Promote ─► SetSynchronous, PrepareSlots
+//! steady ─ Begin ─► Freeze ─► (evidence) ─► Promote ─► Apply, Publish, PrepareSlots
 //!                     │                                      │
 //!                     └─ old writer answers: Abandon         ▼
 //! steady ◄─ Finish ◄─ StopHost, SetReaderRecord ◄─ Follow ◄─ MoveWriterRecord
 //! ```
 //!
 //! After promotion there is no way back: every later pass only finishes.
+//!
+//! # The invariants
+//!
+//! | name | what holds | why | where |
+//! |---|---|---|---|
+//! | I1 one decider | the epoch is advanced by compare-and-swap before any side effect | two passes that both saw a dead writer must not both act | [`Step::Begin`], [`Lease`] |
+//! | I2 live truth | every look reads the state item, every member, EC2 and the records anew | events are late, doubled and wrong | `reconcile::Looks` |
+//! | I3 two witnesses | failed probes in a row, and a witness that does not share their path | one vantage point is one broken route away from an outage of our own making | `suspect` |
+//! | I4 damping | time for a local restart, grace after a pause, a cool-down, a limit by the hour | a failover costs more than a restart, and does not cure what causes the third | `suspect` |
+//! | I5 fence first | promotion takes an [`Evidence`] that only [`prove`] makes | two writers cost more than any outage | `evidence` |
+//! | I6 no evidence | nothing is promoted; a person gets the exact command | a guess is not better at night | `takeover`, [`refusal`] |
+//! | I7 right candidate | one database, one timeline, the furthest position, nobody ahead | who is behind could never follow | `candidate` |
+//! | I8 lag gate | over the limit a failover is held, with the bytes and a one-use approval | losing rows is the owner's choice, and never silent | `candidate` |
+//! | I9 quorum | what was acknowledged is on a standby in sight: n - k + 1 of the published set, above the floor | the published set must cover whatever acknowledged | `candidate`, `mend` |
+//! | I10 hands off | never while paused, for a full disk, or from one vantage point | a person is at work; the next disk fills as fast | `suspect`, `mend` |
+//! | I11 order | fence, promote, prove, repair, record, followers, page | each step rests on the one before | `finish` |
+//! | I12 boot guard | a member starts as writer only when the state item names it, in phase steady | an old writer that comes back must not be a second one | `infra/nodes/start.sh` |
+//! | I13 rejoin ladder | what only the old timeline has is saved, then rewound, then rebuilt | the rows may be somebody's money | `infra/nodes/rejoin.sh`, [`crate::rejoin`] |
+//! | I14 continuity | slots exist before standbys follow, and hold back a limited amount of log | a dead member must not fill the disk of a live one | `mend`, `infra/nodes/start.sh` |
+//! | I15 Patroni | a cluster that Patroni owns is never promoted here | two deciders | (no such topology yet) |
+//! | I16 Regions | another Region is promoted on positive evidence or approval | silence across an ocean proves nothing | (no such topology yet) |
+//!
+//! Each has a table test on both sides of its limit in `tests/failover`, and all
+//! of them are checked after every step by `tests/simulation`.
 
 mod candidate;
 mod evidence;
+mod explain;
 mod finish;
+mod mend;
 mod reason;
 mod seen;
 mod step;
 mod story;
 mod suspect;
+mod switchover;
 mod takeover;
 
 pub use evidence::{Evidence, prove};
+pub use explain::{Explanation, explain};
 pub use reason::Reason;
-pub use seen::{Host, ReceiverSeen, Sql, StandbySeen, StreamSeen, WriterSeen};
+pub use seen::{Host, PromotedSeen, ReceiverSeen, Sql, StandbySeen, StreamSeen, WriterSeen};
 pub use step::{Step, Target};
 pub use story::{Ledger, Page, refusal};
 
-use crate::{card::CardMember, decision::Decision, lsn::Lsn, policy::Policy, records::RecordsSeen, state::State};
-use std::{net::IpAddr, time::Duration};
+use crate::{
+    card::CardMember,
+    decision::Decision,
+    lsn::Lsn,
+    policy::Policy,
+    records::RecordsSeen,
+    state::{Approval, GuardSeen, State, Synchronous},
+};
+use std::time::Duration;
 
 /// One cluster as one look saw it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observed {
+    /// The fleet's name.
+    pub fleet: String,
     /// The cluster's name.
     pub cluster: String,
     /// When the named writer was first found silent, in milliseconds since 1970:
@@ -42,15 +79,20 @@ pub struct Observed {
     pub silent_since_ms: Option<u64>,
     /// Name of the writer record, for the page.
     pub writer_record: String,
-    /// When this look was taken, in milliseconds since 1970: for the story that
-    /// people read. No decision depends on it.
+    /// When this look was taken, in milliseconds since 1970.
     pub looked_at_ms: u64,
     /// The state item.
     pub state: State,
     /// Who holds the lease.
     pub lease: Lease,
-    /// Since the last finished change of writer; `None` when there was none.
-    pub since_change: Option<Duration>,
+    /// How many standbys the spec wants a commit to wait for.
+    pub synchronous_required: u32,
+    /// What a person asked for in this call: a switchover to this member, by
+    /// instance id or name.
+    pub switchover: Option<String>,
+    /// Whether `watch-clusters` found that commits wait for standbys that are
+    /// not there, and woke this pass for it.
+    pub commits_wait: bool,
     /// The members of the card, in its order.
     pub members: Vec<Member>,
     /// The records.
@@ -70,6 +112,8 @@ pub struct Member {
     pub host: Host,
     /// What PostgreSQL on it answered.
     pub sql: Sql,
+    /// What its boot guard wrote, when this look needed it and there was something.
+    pub guard: Option<GuardSeen>,
 }
 
 /// Something that this look needed, or not, or could not get.
@@ -131,14 +175,54 @@ impl Observed {
         self.suspicion.as_ref().filter(|suspicion| suspicion.member == id)
     }
 
-    /// Whether `from` acknowledges commits by the published set: it is on, and no
-    /// probe saw another `synchronous_standby_names`, in this wake-up or in the
-    /// one that began the change. Otherwise nothing follows from standbys.
-    fn is_synchronous(&self, from: &str) -> bool {
-        let published = self.state.change.as_ref().map_or(&self.state.synchronous, |change| &change.synchronous);
+    /// What a probe saw last of the `synchronous_standby_names` of `from`, in
+    /// this wake-up or in the one that began the change.
+    fn settings_of<'a>(&'a self, from: &str) -> impl Iterator<Item = &'a String> {
         let told = self.suspicion_of(from).and_then(|suspicion| suspicion.synchronous_setting.as_ref());
         let noted = self.state.change.as_ref().and_then(|change| change.synchronous_setting.as_ref());
-        published.is_on() && told.into_iter().chain(noted).all(|setting| published.is_setting(setting))
+        told.into_iter().chain(noted)
+    }
+
+    /// The set that was published when `from` was the writer.
+    fn published(&self) -> &Synchronous {
+        self.state.change.as_ref().map_or(&self.state.synchronous, |change| &change.synchronous)
+    }
+
+    /// Whether `from` acknowledges commits by the published set: it is on, and no
+    /// probe saw a setting that the set does not cover. Otherwise nothing
+    /// follows from standbys.
+    fn is_synchronous(&self, from: &str) -> bool {
+        let published = self.published();
+        let covered = |text: &String| Synchronous::parse(text).is_some_and(|applied| published.covers(&applied));
+        published.is_on() && self.settings_of(from).all(covered)
+    }
+
+    /// Since a moment, as of this look.
+    fn since(&self, moment_ms: u64) -> Duration {
+        Duration::from_millis(self.looked_at_ms.saturating_sub(moment_ms))
+    }
+
+    /// I10: how much longer a person wants nothing to be done.
+    #[must_use]
+    pub fn paused_for(&self) -> Option<Duration> {
+        let left = self.state.pause.as_ref()?.until_ms.saturating_sub(self.looked_at_ms);
+        (left > 0).then(|| Duration::from_millis(left))
+    }
+
+    /// What a person allowed to be lost: with the change, or for the next one.
+    fn approval(&self) -> Option<&Approval> {
+        let of_change = self.state.change.as_ref().map(|change| change.approval.as_ref());
+        of_change.unwrap_or_else(|| {
+            let waiting = self.state.approval.as_ref();
+            waiting
+                .filter(|approval| approval.epoch == self.state.epoch && approval.expires_at_ms > self.looked_at_ms)
+        })
+    }
+
+    /// Failovers that ended within the last hour.
+    fn failovers_in_an_hour(&self) -> usize {
+        let hour = Duration::from_secs(3_600);
+        self.state.failovers_ms.iter().filter(|ended| self.since(**ended) < hour).count()
     }
 }
 
@@ -165,47 +249,16 @@ pub fn decide(seen: &Observed) -> Decision<Step, Reason> {
         return Decision::Refuse(Reason::TwoWriters { named: writer.card.id.clone(), other: other.card.id.clone() });
     }
     match &writer.sql {
-        Sql::Writer(answer) => mend(seen, writer, answer),
+        Sql::Writer(answer) => match &seen.switchover {
+            Some(to) => switchover::judge(seen, writer, answer, to),
+            None => mend::go_on(seen, writer, answer),
+        },
         Sql::Standby(_) => Decision::Refuse(Reason::WriterInRecovery(writer.card.id.clone())),
         Sql::Alive(answer) => {
             Decision::Wait(Reason::AliveButBusy { member: writer.card.id.clone(), answer: answer.clone() })
         }
         Sql::NotAsked => Decision::Wait(Reason::NotAsked(writer.card.id.clone())),
         Sql::Refused | Sql::Silent(_) => suspect::judge(seen, writer),
-    }
-}
-
-/// The writer is well: standbys that a change cut short left frozen, or that
-/// were away during it, follow the writer again.
-fn mend(seen: &Observed, writer: &Member, answer: &WriterSeen) -> Decision<Step, Reason> {
-    let Follow { slots, follow } = follow_steps(seen, writer, answer);
-    match (follow.is_empty(), seen.lease) {
-        (true, _) => Decision::Steady,
-        (false, Lease::Mine) => Decision::Act(slots.into_iter().chain(follow).collect()),
-        (false, _) => Decision::Act(vec![Step::Hold { epoch: seen.state.epoch }]),
-    }
-}
-
-/// Steps after which every standby that answers follows one writer.
-struct Follow {
-    /// First its slot must exist there.
-    slots: Option<Step>,
-    /// Then each standby is pointed at it.
-    follow: Vec<Step>,
-}
-
-fn follow_steps(seen: &Observed, writer: &Member, answer: &WriterSeen) -> Follow {
-    let upstream: IpAddr = writer.card.address;
-    let astray: Vec<&Member> = seen
-        .members
-        .iter()
-        .filter(|member| matches!(&member.sql, Sql::Standby(standby) if standby.upstream != Some(upstream)))
-        .collect();
-    let slots: Vec<String> =
-        astray.iter().map(|member| member.card.name.clone()).filter(|name| !answer.slots.contains(name)).collect();
-    Follow {
-        slots: (!slots.is_empty()).then(|| Step::PrepareSlots { member: writer.target(), slots }),
-        follow: astray.iter().map(|member| Step::Follow { standby: member.target(), upstream }).collect(),
     }
 }
 

@@ -77,6 +77,84 @@ pub enum Reason {
         /// Of how many.
         names: usize,
     },
+    /// The best standby lacks log from before the published set was made.
+    BelowFloor {
+        /// How much.
+        bytes: u64,
+    },
+    /// The old writer's setting is not what was published, so that nobody knows
+    /// which standbys acknowledged.
+    NotAsPublished {
+        /// The old writer.
+        member: String,
+        /// Its `synchronous_standby_names`, as a probe saw it.
+        setting: String,
+        /// What was published.
+        published: String,
+    },
+    /// I10: a person wants nothing to be done.
+    Paused {
+        /// For how much longer.
+        left: Duration,
+        /// Why, in that person's words.
+        why: String,
+    },
+    /// A pause has just ended.
+    Grace(Duration),
+    /// I10: the disk of the writer is full, as will be the next one's.
+    DiskFull(String),
+    /// I4: too many failovers within an hour.
+    TooMany {
+        /// How many.
+        failovers: usize,
+        /// How many may be.
+        allowed: u32,
+    },
+    /// The writer is well, but its commits wait for standbys that are not there.
+    CommitsWait {
+        /// The writer.
+        writer: String,
+        /// Standbys of the set that stream.
+        streaming: usize,
+        /// How many a commit needs.
+        required: usize,
+    },
+    /// A switchover to nobody of this cluster.
+    TargetUnknown {
+        /// Who was asked for.
+        to: String,
+        /// Who could be.
+        members: Vec<String>,
+    },
+    /// A switchover to the writer.
+    TargetIsWriter(String),
+    /// A switchover to a member that may never write.
+    TargetNeverPromoted(String),
+    /// A switchover to a member that does not stream from the writer.
+    TargetNotFollowing {
+        /// Which member.
+        member: String,
+        /// What PostgreSQL on it answered.
+        sql: String,
+    },
+    /// A switchover to a member that is far behind.
+    TargetLags {
+        /// Which member.
+        member: String,
+        /// How far.
+        bytes: u64,
+        /// How far it may be.
+        allowed: u64,
+    },
+    /// A switchover that was given up.
+    SwitchoverFailed(String),
+    /// The old writer is cut from everybody, and will have stopped itself.
+    AwaitingFence {
+        /// The old writer.
+        member: String,
+        /// How much longer that may take.
+        left: Duration,
+    },
     /// Two standbys are not copies of one database.
     DifferentDatabases {
         /// One.
@@ -166,6 +244,22 @@ impl Reason {
                 | Reason::LossUnknown { may_come: true, .. }
                 | Reason::NewWriterSilent { .. }
                 | Reason::AwaitingStop(_)
+                | Reason::AwaitingFence { .. }
+                | Reason::Grace(_)
+        )
+    }
+
+    /// Whether it refuses what a person asked for: the answer says so, and
+    /// nobody is paged.
+    #[must_use]
+    pub fn is_answer(&self) -> bool {
+        matches!(
+            self,
+            Reason::TargetUnknown { .. }
+                | Reason::TargetIsWriter(_)
+                | Reason::TargetNeverPromoted(_)
+                | Reason::TargetNotFollowing { .. }
+                | Reason::TargetLags { .. }
         )
     }
 
@@ -188,6 +282,20 @@ impl Reason {
             Reason::CoolDown(_) => "cool-down",
             Reason::NoStandbyAnswers => "no-standby-answers",
             Reason::QuorumMissing { .. } => "quorum-missing",
+            Reason::BelowFloor { .. } => "below-floor",
+            Reason::NotAsPublished { .. } => "not-as-published",
+            Reason::Paused { .. } => "paused",
+            Reason::Grace(_) => "grace",
+            Reason::DiskFull(_) => "disk-full",
+            Reason::TooMany { .. } => "too-many",
+            Reason::CommitsWait { .. } => "commits-wait",
+            Reason::TargetUnknown { .. } => "target-unknown",
+            Reason::TargetIsWriter(_) => "target-is-writer",
+            Reason::TargetNeverPromoted(_) => "target-never-promoted",
+            Reason::TargetNotFollowing { .. } => "target-not-following",
+            Reason::TargetLags { .. } => "target-lags",
+            Reason::SwitchoverFailed(_) => "switchover-failed",
+            Reason::AwaitingFence { .. } => "awaiting-fence",
             Reason::DifferentDatabases { .. } => "different-databases",
             Reason::NobodyMayBePromoted => "nobody-may-be-promoted",
             Reason::SurvivorAhead { .. } => "survivor-ahead",
@@ -245,6 +353,50 @@ impl fmt::Display for Reason {
                 f,
                 "{visible} of {names} synchronous standbys answer, {needed} must, \
                  or an acknowledged commit could be lost"
+            ),
+            Reason::BelowFloor { bytes: lost } => write!(
+                f,
+                "the best standby lacks {} of log from before the set of synchronous standbys was made; \
+                 acknowledged commits may be among it",
+                bytes(*lost)
+            ),
+            Reason::NotAsPublished { member, setting, published } => write!(
+                f,
+                "synchronous_standby_names on {member} was {setting}, published is {published}: \
+                 nobody knows which standbys acknowledged"
+            ),
+            Reason::Paused { left, why } => write!(f, "paused for {} more: {why}", seconds(*left)),
+            Reason::Grace(left) => write!(f, "a pause has just ended: {} of grace left", seconds(*left)),
+            Reason::DiskFull(id) => {
+                write!(f, "the data disk of {id} is full; another writer would fill its own in the same way")
+            }
+            Reason::TooMany { failovers, allowed } => {
+                write!(f, "{failovers} failovers within an hour, the policy allows {allowed}")
+            }
+            Reason::CommitsWait { writer, streaming, required } => write!(
+                f,
+                "commits on {writer} wait: {streaming} of the synchronous standbys stream, a commit needs {required}"
+            ),
+            Reason::TargetUnknown { to, members } => {
+                write!(f, "{to} is no member of this cluster that could take over; it has {}", members.join(", "))
+            }
+            Reason::TargetIsWriter(id) => write!(f, "{id} is the writer already"),
+            Reason::TargetNeverPromoted(id) => write!(f, "{id} is marked never to be promoted"),
+            Reason::TargetNotFollowing { member, sql } => {
+                write!(f, "{member} does not stream from the writer: it {sql}")
+            }
+            Reason::TargetLags { member, bytes: behind, allowed } => write!(
+                f,
+                "{member} is {} behind the writer, a switchover allows {}",
+                bytes(*behind),
+                bytes(*allowed)
+            ),
+            Reason::SwitchoverFailed(why) => write!(f, "the switchover was given up: {why}"),
+            Reason::AwaitingFence { member, left } => write!(
+                f,
+                "{member} cannot be stopped, but is cut from every standby: its guard will certainly have \
+                 stopped PostgreSQL in {}",
+                seconds(*left)
             ),
             Reason::DifferentDatabases { one, other } => {
                 write!(f, "{one} and {other} are not copies of one database (system identifiers differ)")

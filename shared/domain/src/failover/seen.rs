@@ -99,6 +99,16 @@ impl StandbySeen {
     }
 }
 
+/// A member that has left recovery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PromotedSeen {
+    /// Its timeline.
+    pub timeline: u32,
+    /// Where recovery ended and its timeline begins; the current position when
+    /// the server has been restarted since and no longer knows.
+    pub lsn: Lsn,
+}
+
 /// A row of `pg_stat_wal_receiver`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReceiverSeen {

@@ -1,7 +1,10 @@
 //! What a pass may do to a cluster.
 
 use super::{Evidence, Ledger, Page};
-use crate::{lsn::Lsn, state::Synchronous};
+use crate::{
+    lsn::Lsn,
+    state::{Change, ChangeKind, Loss, Promoted, Synchronous},
+};
 use std::{fmt, net::IpAddr};
 
 /// A member as a step names it: nothing is left to look up.
@@ -20,20 +23,12 @@ pub struct Target {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// I1: advance the epoch and take the lease, only if the epoch still is
-    /// `epoch` and nobody holds the lease.
+    /// `epoch`, nobody holds the lease and nobody paused the cluster.
     Begin {
         /// The epoch that this look saw.
         epoch: u64,
-        /// The writer to be replaced.
-        from: String,
-        /// What was seen, for the page.
-        seen: Vec<String>,
-        /// When the writer fell silent, in milliseconds since 1970.
-        silent_since_ms: u64,
-        /// Its last known write position.
-        last_writer_lsn: Option<Lsn>,
-        /// Its `synchronous_standby_names` that a probe saw last.
-        synchronous_setting: Option<String>,
+        /// The change, all but when it began and what woke the pass.
+        change: Box<Change>,
     },
     /// Take the lease of a change that another pass left, or to mend
     /// something small; the epoch stays.
@@ -62,8 +57,8 @@ pub enum Step {
         epoch: u64,
         /// I5: why the old writer can acknowledge no more writes.
         evidence: Evidence,
-        /// What is known to be lost, in bytes.
-        lost_bytes: Option<u64>,
+        /// What it loses of what was acknowledged.
+        loss: Loss,
     },
     /// Prove a promotion that a pass made and could not note.
     Prove {
@@ -72,14 +67,38 @@ pub enum Step {
         /// The epoch, which the proving write carries.
         epoch: u64,
     },
+    /// Note a promotion that a pass made and could not note, and that only the
+    /// member's guard still tells of.
+    NotePromoted(Promoted),
     /// Note since when the new writer does not answer, or that it does.
     NoteSilence(Option<u64>),
-    /// Set whom the new writer's commits wait for, and publish it.
-    SetSynchronous {
-        /// The new writer.
+    /// Note since when every standby is cut from the old writer, or that one is
+    /// not.
+    NoteFrozen(Option<u64>),
+    /// `CHECKPOINT` on a writer that will be shut down.
+    Checkpoint(Target),
+    /// Wait, for some seconds, until a member's guard has written that
+    /// PostgreSQL has ended there and stays so in this epoch.
+    AwaitGuard {
+        /// Which member.
+        member: Target,
+        /// The epoch.
+        epoch: u64,
+    },
+    /// Set whom the writer's commits wait for.
+    Apply {
+        /// The writer.
         member: Target,
         /// The set.
         synchronous: Synchronous,
+    },
+    /// Publish whom the writer's commits wait for (I9).
+    Publish {
+        /// The set.
+        synchronous: Synchronous,
+        /// Acknowledged commits up to here may be on the writer alone; `None`
+        /// leaves the floor where it is.
+        floor: Option<Lsn>,
     },
     /// Create the physical slots that the other standbys will use.
     PrepareSlots {
@@ -106,6 +125,8 @@ pub enum Step {
     Finish {
         /// Who writes now.
         writer: Target,
+        /// Why the writer was changed: only a failover counts for the damping.
+        kind: ChangeKind,
         /// What the ledger keeps.
         ledger: Box<Ledger>,
         /// What the person on call is told.
@@ -116,8 +137,8 @@ pub enum Step {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Step::Begin { epoch, from, .. } => {
-                write!(f, "take the lease and advance epoch {epoch} to {} to replace {from}", epoch + 1)
+            Step::Begin { epoch, change } => {
+                write!(f, "take the lease and advance epoch {epoch} to {} to replace {}", epoch + 1, change.from)
             }
             Step::Hold { epoch } => write!(f, "take the lease of epoch {epoch}"),
             Step::Freeze(target) => write!(f, "freeze {}", target.id),
@@ -125,12 +146,20 @@ impl fmt::Display for Step {
             Step::StopHost(target) => write!(f, "stop instance {}", target.id),
             Step::Promote { member, evidence, .. } => write!(f, "promote {}, sure because {evidence}", member.id),
             Step::Prove { member, .. } => write!(f, "prove that {} accepts writes", member.id),
+            Step::NotePromoted(promoted) => write!(f, "note that {} was promoted", promoted.member),
             Step::NoteSilence(None) => write!(f, "note that the new writer answers again"),
             Step::NoteSilence(Some(_)) => write!(f, "note that the new writer does not answer"),
-            Step::SetSynchronous { member, synchronous } if synchronous.is_on() => {
+            Step::NoteFrozen(None) => write!(f, "note that a standby was not cut from the old writer"),
+            Step::NoteFrozen(Some(_)) => write!(f, "note that every standby is cut from the old writer"),
+            Step::Checkpoint(member) => write!(f, "checkpoint {}", member.id),
+            Step::AwaitGuard { member, .. } => write!(f, "wait until PostgreSQL on {} has ended", member.id),
+            Step::Apply { member, synchronous } if synchronous.is_on() => {
                 write!(f, "let commits on {} wait for {}", member.id, synchronous.setting())
             }
-            Step::SetSynchronous { member, .. } => write!(f, "let commits on {} wait for no standby", member.id),
+            Step::Apply { member, .. } => write!(f, "let commits on {} wait for no standby", member.id),
+            Step::Publish { synchronous, .. } => {
+                write!(f, "publish that commits wait for {}", synchronous.or_nobody())
+            }
             Step::PrepareSlots { member, slots } => write!(f, "create slots {} on {}", slots.join(", "), member.id),
             Step::MoveWriterRecord { to: (address, epoch), .. } => {
                 write!(f, "move the writer record to {address}, epoch {epoch}")

@@ -1,9 +1,9 @@
 //! What a change of writer is told by: the ledger item and the page.
 
-use super::{Observed, Reason, Sql};
+use super::{Host, Observed, Reason, Sql};
 use crate::{
     lsn::Lsn,
-    state::{Change, Promoted, Synchronous},
+    state::{Approval, Change, ChangeKind, Loss, Promoted, Synchronous},
     time::{bytes, clock, seconds},
 };
 use serde::{Deserialize, Serialize};
@@ -21,8 +21,8 @@ pub struct Page {
 /// One failover as the ledger keeps it. Times are milliseconds since 1970.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
-    /// `failover`.
-    pub kind: String,
+    /// `failover` or `switchover`.
+    pub kind: ChangeKind,
     /// The cluster.
     pub cluster: String,
     /// The epoch that the change made.
@@ -57,9 +57,14 @@ pub struct Ledger {
     pub finished_at_ms: u64,
     /// From the first silence until the record was moved, in milliseconds.
     pub rto_ms: Option<u64>,
-    /// Acknowledged log that the new writer lacks, in bytes: 0 in synchronous
-    /// mode, `None` when the old writer's last position is not known.
+    /// Acknowledged log that the new writer lacks, in bytes, up to the last
+    /// position that a probe saw of the old writer; `None` when it is not known.
     pub rpo_bytes: Option<u64>,
+    /// Whether nothing acknowledged was lost for certain: `rpo_bytes` is then 0.
+    pub lossless: bool,
+    /// The approval that a person gave, when one was used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approval>,
 }
 
 impl Ledger {
@@ -69,7 +74,7 @@ impl Ledger {
         let promoted = change.promoted.clone()?;
         let moved = change.record_moved_at_ms;
         Some(Ledger {
-            kind: "failover".to_owned(),
+            kind: change.kind,
             cluster: seen.cluster.clone(),
             epoch: seen.state.epoch,
             from: change.from.clone(),
@@ -78,7 +83,7 @@ impl Ledger {
             promoted_at_lsn: promoted.at,
             evidence: change.sure.clone().unwrap_or_default(),
             seen: change.seen.clone(),
-            synchronous: change.was_synchronous(),
+            synchronous: change.synchronous.is_on(),
             silent_since_ms: change.silent_since_ms,
             woken_at_ms: change.woken_at_ms,
             woken_by: change.woken_by.clone(),
@@ -87,7 +92,13 @@ impl Ledger {
             record_moved_at_ms: moved,
             finished_at_ms,
             rto_ms: moved.map(|moved| moved.saturating_sub(change.silent_since_ms)),
-            rpo_bytes: if change.was_synchronous() { Some(0) } else { change.lost_bytes },
+            rpo_bytes: match change.loss {
+                Some(Loss::Nothing) => Some(0),
+                Some(Loss::Bytes(lost)) => Some(lost),
+                Some(Loss::Unknown) | None => None,
+            },
+            lossless: change.loss == Some(Loss::Nothing),
+            approval: change.approval.clone(),
         })
     }
 
@@ -96,10 +107,13 @@ impl Ledger {
     pub fn page(&self, seen: &Observed, record: &str) -> Page {
         let place =
             |id: &str| seen.member(id).map_or_else(|| id.to_owned(), |member| format!("{id} ({})", member.card.zone));
-        let took = self.rto_ms.map_or_else(
-            || "its record waits".to_owned(),
-            |ms| format!("{} after it fell silent", seconds(Duration::from_millis(ms))),
-        );
+        let (priority, took) = match (self.kind, self.rto_ms) {
+            (_, None) => ("P1", "its record waits".to_owned()),
+            (ChangeKind::Failover, Some(ms)) => {
+                ("P1", format!("{} after it fell silent", seconds(Duration::from_millis(ms))))
+            }
+            (ChangeKind::Switchover, Some(_)) => ("P3", "as asked".to_owned()),
+        };
         let mut text = String::new();
         line(&mut text, "Seen", &self.seen.join("; "));
         line(&mut text, "Sure", &self.evidence);
@@ -108,7 +122,8 @@ impl Ledger {
         line(&mut text, "Took", &self.took());
         line(&mut text, "Now", &self.now(seen));
         line(&mut text, "Next", &self.next(seen));
-        Page { subject: ascii(&format!("P1 {}: writer moved to {}, {took}", self.cluster, place(&self.to))), text }
+        let subject = format!("{priority} {}: writer moved to {}, {took}", self.cluster, place(&self.to));
+        Page { subject: ascii(&subject), text }
     }
 
     fn done(&self, seen: &Observed, record: &str) -> String {
@@ -132,22 +147,28 @@ impl Ledger {
     }
 
     fn lost(&self) -> String {
-        match (self.synchronous, self.rpo_bytes) {
+        let lost = match (self.lossless, self.rpo_bytes) {
             (true, _) => "nothing that was acknowledged".to_owned(),
             (false, Some(0)) => "nothing up to the last position that a probe saw of the old writer".to_owned(),
             (false, Some(lost)) => {
                 format!("{} of log up to the last position that a probe saw of the old writer", bytes(lost))
             }
-            (false, None) => {
-                "not known: replication is asynchronous and no probe saw the old writer's position".to_owned()
+            (false, None) => "not known: no probe saw the old writer's last position".to_owned(),
+        };
+        match &self.approval {
+            Some(Approval { data_loss_bytes: Some(allowed), .. }) => {
+                format!("{lost}; a loss of up to {} was approved", bytes(*allowed))
             }
+            Some(_) => format!("{lost}; any loss was approved"),
+            None => lost,
         }
     }
 
     fn took(&self) -> String {
         let span = |from: u64, to: u64| seconds(Duration::from_millis(to.saturating_sub(from)));
         let mut text = format!(
-            "found down in {} ({}), promoted in {}",
+            "{} in {} ({}), promoted in {}",
+            if self.kind == ChangeKind::Failover { "found down" } else { "begun" },
             span(self.silent_since_ms, self.began_at_ms),
             self.woken_by,
             span(self.began_at_ms, self.promoted_at_ms)
@@ -180,13 +201,17 @@ impl Ledger {
     }
 
     fn next(&self, seen: &Observed) -> String {
-        let region = seen.member(&self.from).map(|member| member.card.zone.trim_end_matches(char::is_alphabetic));
+        let from = &self.from;
+        let host = seen.member(from).map(|member| &member.host);
+        if matches!(host, Some(Host::Running | Host::Pending)) {
+            return format!("nothing urgent. {from} is made a standby by itself; a page follows with what only it had");
+        }
+        let region = seen.member(from).map(|member| member.card.zone.trim_end_matches(char::is_alphabetic));
         let region = region.filter(|region| !region.is_empty()).map(|region| format!(" --region {region}"));
         format!(
-            "nothing urgent. To rebuild {from} as a standby (its old data is kept aside): \
-             aws ec2 start-instances --instance-ids {from}{region}, then on it: sudo bash /opt/understudy/rebuild-standby.sh",
-            from = self.from,
-            region = region.unwrap_or_default()
+            "nothing urgent. {from} rejoins as a standby by itself once it runs again: \
+             aws ec2 start-instances --instance-ids {from}{}",
+            region.unwrap_or_default()
         )
     }
 }
@@ -210,6 +235,7 @@ pub fn refusal(seen: &Observed, reason: &Reason) -> Page {
         Reason::AliveAfterAll(_) => "change of writer given up",
         Reason::RecordWaits { .. } => "writer promoted, record waits",
         Reason::TwoWriters { .. } => "TWO WRITERS",
+        Reason::SwitchoverFailed(_) => "switchover given up",
         _ => "not acting",
     };
     Page { subject: ascii(&format!("P1 {}: {kind}: {}", seen.cluster, reason.kind())), text }
@@ -224,14 +250,11 @@ fn advice(seen: &Observed, reason: &Reason) -> String {
                 "make sure that {member} is off: aws ec2 stop-instances --force --instance-ids {member}; promotion follows by itself"
             )
         }
-        Reason::QuorumMissing { .. } | Reason::NoStandbyAnswers => format!(
-            "bring back a standby, or the writer: aws ec2 start-instances --instance-ids {}",
-            seen.members
-                .iter()
-                .filter(|member| !member.sql.answers())
-                .map(|member| member.card.id.as_str())
-                .collect::<Vec<_>>()
-                .join(" ")
+        Reason::NoStandbyAnswers => format!("bring back a standby, or the writer: {}", start_the_silent(seen)),
+        Reason::QuorumMissing { .. } => format!(
+            "bring back a standby, or the writer: {}; or promote what is left, whatever is lost: {}",
+            start_the_silent(seen),
+            approve(seen, "\"data_loss_bytes\":\"any\"")
         ),
         Reason::TwoWriters { other, .. } => {
             format!("stop the one that nobody should write to: aws ec2 stop-instances --force --instance-ids {other}")
@@ -247,8 +270,56 @@ fn advice(seen: &Observed, reason: &Reason) -> String {
         Reason::CoolDown(_) => {
             "look why the writer failed again so soon; after the cool-down the next pass acts".to_owned()
         }
+        Reason::TooMany { .. } => format!(
+            "look why writers fail again and again; to allow one more: {}",
+            approve(seen, "\"data_loss_bytes\":0")
+        ),
+        Reason::WouldLose { bytes: lost, .. } => format!(
+            "bring {writer} back, which loses nothing: aws ec2 start-instances --instance-ids {writer}; \
+             or promote all the same and lose that much: {}",
+            approve(seen, &format!("\"data_loss_bytes\":{lost}"))
+        ),
+        Reason::LossUnknown { .. } | Reason::BelowFloor { .. } | Reason::NotAsPublished { .. } => format!(
+            "bring {writer} back, which loses nothing; or promote all the same, whatever is lost: {}",
+            approve(seen, "\"data_loss_bytes\":\"any\"")
+        ),
+        Reason::Paused { .. } => format!(
+            "to end the pause: {}",
+            invoke(seen, &format!("{{\"resume\":{{\"cluster\":\"{}\"}}}}", seen.cluster))
+        ),
+        Reason::DiskFull(id) => format!(
+            "make room on the data volume of {id} (grow it: aws ec2 modify-volume; then growpart and resize2fs), \
+             PostgreSQL starts again by itself"
+        ),
+        Reason::CommitsWait { writer, .. } => format!(
+            "bring a standby back; to give durability up instead, on {writer}: \
+             ALTER SYSTEM SET synchronous_standby_names = ''; SELECT pg_reload_conf()"
+        ),
         _ => "a person must look: the state above is not one that can be mended without risk to data".to_owned(),
     }
+}
+
+fn start_the_silent(seen: &Observed) -> String {
+    let silent = seen.members.iter().filter(|member| !member.sql.answers());
+    let ids: Vec<&str> = silent.map(|member| member.card.id.as_str()).collect();
+    format!("aws ec2 start-instances --instance-ids {}", ids.join(" "))
+}
+
+/// The command that approves, for this epoch only.
+fn approve(seen: &Observed, what: &str) -> String {
+    let payload = format!(
+        "{{\"approve\":{{\"cluster\":\"{}\",\"epoch\":{},{what}}}}}",
+        seen.cluster, seen.state.epoch
+    );
+    invoke(seen, &payload)
+}
+
+fn invoke(seen: &Observed, payload: &str) -> String {
+    format!(
+        "aws lambda invoke --function-name {}-promote-replica --cli-binary-format raw-in-base64-out \
+         --payload '{payload}' /dev/stdout",
+        seen.fleet
+    )
 }
 
 fn followers<'a>(seen: &'a Observed, writer: &str) -> impl Iterator<Item = &'a str> {

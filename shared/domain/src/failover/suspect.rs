@@ -1,7 +1,11 @@
 //! I3, I4: whether a writer that does not answer is down, and may be replaced.
 
 use super::{Host, Member, Observed, Reason, Seen, Sql, Step, candidate, takeover};
-use crate::{decision::Decision, time};
+use crate::{
+    decision::Decision,
+    state::{Change, ChangeKind},
+    time,
+};
 use std::time::Duration;
 
 /// How long a writer that standbys still hear must be silent to us before a
@@ -89,21 +93,42 @@ fn standbys(count: usize) -> String {
     }
 }
 
-/// I4, I7, I8, I9: what speaks against a change although the writer is down.
+/// I4, I7 to I10: what speaks against a change although the writer is down.
 fn damped(seen: &Observed, writer: &Member) -> Result<(), Reason> {
     if let Seen::Known(records) = &seen.records
         && records.writer.is_empty()
     {
         return Err(Reason::NotOpenYet);
     }
-    if let Some(left) = seen.since_change.and_then(|since| seen.policy.cool_down().checked_sub(since))
+    if let Some(pause) = &seen.state.pause {
+        if let Some(left) = seen.paused_for() {
+            return Err(Reason::Paused { left, why: pause.reason.clone() });
+        }
+        if let Some(left) = seen.policy.grace().checked_sub(seen.since(pause.until_ms))
+            && !left.is_zero()
+        {
+            return Err(Reason::Grace(left));
+        }
+    }
+    // The next writer has the same log to keep, on a disk of the same size.
+    if writer.guard.as_ref().is_some_and(|guard| guard.disk_full) {
+        return Err(Reason::DiskFull(writer.card.id.clone()));
+    }
+    let approved = seen.approval().is_some();
+    let since = seen.state.failovers_ms.last().map(|last| seen.since(*last));
+    if let Some(left) = since.and_then(|since| seen.policy.cool_down().checked_sub(since))
         && !left.is_zero()
+        && !approved
     {
         return Err(Reason::CoolDown(left));
     }
+    let failovers = seen.failovers_in_an_hour();
+    if failovers >= seen.policy.failovers_per_hour as usize && !approved {
+        return Err(Reason::TooMany { failovers, allowed: seen.policy.failovers_per_hour });
+    }
     let chosen = candidate::choose(seen, &writer.card.id)?;
     let last = seen.suspicion_of(&writer.card.id).and_then(|suspicion| suspicion.last_lsn);
-    candidate::lag_gate(seen, &writer.card.id, last, chosen.furthest)?;
+    candidate::loss(seen, &writer.card.id, last, chosen.furthest)?;
     Ok(())
 }
 
@@ -113,14 +138,18 @@ fn begin(seen: &Observed, writer: &Member, lines: Vec<String>) -> Decision<Step,
     let suspicion = seen.suspicion_of(&writer.card.id);
     let silent_for = suspicion.map_or(Duration::ZERO, |suspicion| suspicion.silent_for);
     let suspected_since = seen.looked_at_ms.saturating_sub(silent_for.as_millis() as u64);
-    let mut steps = vec![Step::Begin {
-        epoch: seen.state.epoch,
+    let change = Change {
+        kind: ChangeKind::Failover,
         from: writer.card.id.clone(),
         seen: lines,
         silent_since_ms: seen.silent_since_ms.map_or(suspected_since, |since| since.min(suspected_since)),
         last_writer_lsn: suspicion.and_then(|suspicion| suspicion.last_lsn),
+        synchronous: seen.state.synchronous.clone(),
         synchronous_setting: suspicion.and_then(|suspicion| suspicion.synchronous_setting.clone()),
-    }];
+        approval: seen.approval().cloned(),
+        ..Change::default()
+    };
+    let mut steps = vec![Step::Begin { epoch: seen.state.epoch, change: Box::new(change) }];
     if takeover::may_freeze(seen, writer) {
         steps.extend(takeover::freeze_steps(seen, &writer.card.id));
     }

@@ -6,7 +6,7 @@ use domain::{
     lsn::Lsn,
     policy::Policy,
     records::RecordsSeen,
-    state::{Change, Promoted, State, Synchronous},
+    state::{Change, Loss, Promoted, State, Synchronous},
 };
 use std::{net::IpAddr, time::Duration};
 
@@ -83,22 +83,24 @@ pub fn healthy() -> Observed {
         },
         host: Host::Running,
         sql,
+        guard: None,
     };
     Observed {
+        fleet: "prod".to_owned(),
         cluster: "orders".to_owned(),
         silent_since_ms: None,
+        synchronous_required: 1,
+        switchover: None,
+        commits_wait: false,
         writer_record: "orders-rw.db.internal".to_owned(),
         looked_at_ms: NOW,
         state: State {
             epoch: 6,
             writer: Some("i-a".to_owned()),
             synchronous: Synchronous { required: 1, names: vec!["orders_b".to_owned(), "orders_c".to_owned()] },
-            holder: None,
-            change: None,
-            changed_at_ms: 0,
+            ..State::unclaimed()
         },
         lease: Lease::Free,
-        since_change: None,
         members: vec![
             member("i-a", writer(900, 1)),
             member("i-b", streaming(900, "i-a", 0.1)),
@@ -135,6 +137,7 @@ pub fn promoted() -> Observed {
     if let Some(change) = &mut seen.state.change {
         change.promoted = Some(Promoted { member: "i-b".to_owned(), at: Lsn(905), timeline: [1, 2], at_ms: NOW });
         change.sure = Some("frozen".to_owned());
+        change.loss = Some(Loss::Nothing);
     }
     seen
 }
@@ -146,6 +149,7 @@ pub trait Chain: Sized {
     fn last_lsn(self, lsn: u64) -> Self;
     fn changing(self) -> Self;
     fn asynchronous(self) -> Self;
+    fn required(self, required: u32) -> Self;
     fn with(self, change: impl FnOnce(&mut Observed)) -> Self;
 }
 
@@ -194,13 +198,7 @@ impl Chain for Observed {
                 woken_by: "suspicion".to_owned(),
                 began_at_ms: NOW - 50,
                 synchronous: seen.state.synchronous.clone(),
-                synchronous_setting: None,
-                promoting: None,
-                new_silent_since_ms: None,
-                sure: None,
-                promoted: None,
-                record_moved_at_ms: None,
-                lost_bytes: None,
+                ..Change::default()
             });
         })
     }
@@ -208,8 +206,19 @@ impl Chain for Observed {
     fn asynchronous(self) -> Self {
         self.with(|seen| {
             seen.state.synchronous = Synchronous::default();
+            seen.synchronous_required = 0;
             if let Some(change) = &mut seen.state.change {
                 change.synchronous = Synchronous::default();
+            }
+        })
+    }
+
+    /// The published set asks for so many, also when the change began.
+    fn required(self, required: u32) -> Self {
+        self.with(|seen| {
+            seen.state.synchronous.required = required;
+            if let Some(change) = &mut seen.state.change {
+                change.synchronous.required = required;
             }
         })
     }
@@ -249,7 +258,15 @@ fn word(step: &domain::failover::Step) -> String {
         Step::Promote { member, .. } => format!("promote {}", member.id),
         Step::Prove { member, .. } => format!("prove {}", member.id),
         Step::NoteSilence(since) => format!("silence {}", since.is_some()),
-        Step::SetSynchronous { synchronous, .. } => format!("wait for [{}]", synchronous.setting()),
+        Step::NotePromoted(promoted) => format!("promoted was {}", promoted.member),
+        Step::NoteFrozen(since) => format!("frozen {}", since.is_some()),
+        Step::Checkpoint(target) => format!("checkpoint {}", target.id),
+        Step::AwaitGuard { member, .. } => format!("await guard of {}", member.id),
+        Step::Apply { synchronous, .. } => format!("apply [{}]", synchronous.setting()),
+        Step::Publish { synchronous, floor } => {
+            let floor = floor.map_or_else(String::new, |floor| format!(" above {floor}"));
+            format!("publish [{}]{floor}", synchronous.setting())
+        }
         Step::PrepareSlots { slots, .. } => format!("slots {}", slots.join("+")),
         Step::MoveWriterRecord { from, to } => {
             let from = from.map_or_else(|| "nothing".to_owned(), |(address, epoch)| format!("{address}/{epoch}"));

@@ -41,6 +41,7 @@ pub(super) fn add(
         records: site.records(),
         operator_secret: "<operator>".into(),
         certificate_authority: site.tls.certificate_authority.clone(),
+        synchronous_required: spec.synchronous.required,
         members: on_card,
         policy: spec.policy,
     };

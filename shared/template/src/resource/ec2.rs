@@ -12,16 +12,18 @@ pub struct SecurityGroup {
     pub group_description: String,
     /// The network it guards.
     pub vpc_id: Value,
+    /// The networks that may connect.
+    pub security_group_ingress: Vec<NetworkRule>,
     /// What may be reached from inside; without it, everything.
-    pub security_group_egress: Vec<Egress>,
+    pub security_group_egress: Vec<NetworkRule>,
     /// Tags.
     pub tags: Vec<Tag>,
 }
 
-/// A rule within a group's `SecurityGroupEgress`.
+/// A rule within a group's `SecurityGroupIngress` or `SecurityGroupEgress`.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Egress {
+pub struct NetworkRule {
     /// What it is for.
     pub description: String,
     /// Protocol.
@@ -30,11 +32,11 @@ pub struct Egress {
     pub from_port: u16,
     /// Last port.
     pub to_port: u16,
-    /// The network reached.
+    /// The network that connects, or is reached.
     pub cidr_ip: String,
 }
 
-/// Properties of `AWS::EC2::SecurityGroupIngress`: one source that may connect.
+/// Properties of `AWS::EC2::SecurityGroupIngress`: one group that may connect.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct SecurityGroupIngress {
@@ -48,20 +50,8 @@ pub struct SecurityGroupIngress {
     pub from_port: u16,
     /// Last port.
     pub to_port: u16,
-    /// The source.
-    #[serde(flatten)]
-    pub source: Source,
-}
-
-/// Who may connect.
-#[derive(Debug, Clone, Serialize)]
-pub enum Source {
-    /// The members of a group.
-    #[serde(rename = "SourceSecurityGroupId")]
-    Group(Value),
-    /// A network.
-    #[serde(rename = "CidrIp")]
-    Network(String),
+    /// The group that connects.
+    pub source_security_group_id: Value,
 }
 
 /// Properties of `AWS::EC2::SecurityGroupEgress`: one group that may be reached.

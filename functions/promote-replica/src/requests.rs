@@ -1,0 +1,123 @@
+//! What a person asked for: a pause, its end, an approval.
+//!
+//! Each is one conditional write. It is refused in one sentence that says what
+//! is allowed, and then nothing was changed.
+
+use crate::Report;
+use domain::{
+    request::Request,
+    state::{Approval, Pause, State},
+    time,
+};
+use reconcile::{Failure, Outside};
+
+/// An approval that nobody used is worth nothing after this: what was at risk
+/// when it was given is not what is at risk an hour later.
+const APPROVAL_MS: u64 = 15 * 60 * 1000;
+
+/// Does what a request asks for; `None` for one that a pass answers
+/// ([`crate::explain`], [`crate::change_writer`]).
+///
+/// # Errors
+///
+/// The [`Failure`] of reading or writing the state item.
+pub async fn answer<O: Outside>(outside: &O, request: &Request) -> Option<Result<Report, Failure>> {
+    match request {
+        Request::Explain { .. } | Request::Switchover { .. } => None,
+        Request::Pause { minutes, reason, .. } => {
+            let until_ms = outside.now_ms() + minutes * 60_000;
+            Some(pause(outside, Pause { until_ms, reason: reason.clone() }).await)
+        }
+        Request::Resume { .. } => Some(resume(outside).await),
+        Request::Approve { epoch, data_loss_bytes, .. } => Some(approve(outside, *epoch, *data_loss_bytes).await),
+    }
+}
+
+async fn pause<O: Outside>(outside: &O, pause: Pause) -> Result<Report, Failure> {
+    let cluster = &outside.card().cluster;
+    let state = match steady(outside).await? {
+        Ok(state) => state,
+        Err(refused) => return Ok(refused),
+    };
+    match outside.pause(state.epoch, &pause).await {
+        Err(Failure::LostRace { what, .. }) => Ok(overtaken(cluster, &what)),
+        Err(failure) => Err(failure),
+        Ok(()) => Ok(Report::new(
+            cluster,
+            "acted",
+            format!("paused until {}: nothing is done by itself before, whatever happens", time::clock(pause.until_ms)),
+        )),
+    }
+}
+
+async fn resume<O: Outside>(outside: &O) -> Result<Report, Failure> {
+    let cluster = &outside.card().cluster;
+    let now = outside.now_ms();
+    let state = match steady(outside).await? {
+        Ok(state) => state,
+        Err(refused) => return Ok(refused),
+    };
+    let Some(pause) = state.pause.filter(|pause| pause.until_ms > now) else {
+        return Ok(Report::new(cluster, "refused", format!("{cluster} is not paused")));
+    };
+    // The pause ends now, and its grace begins.
+    match outside.pause(state.epoch, &Pause { until_ms: now, ..pause }).await {
+        Err(Failure::LostRace { what, .. }) => Ok(overtaken(cluster, &what)),
+        Err(failure) => Err(failure),
+        Ok(()) => {
+            let grace = outside.card().policy.grace().as_secs();
+            Ok(Report::new(cluster, "acted", format!("resumed; no failover begins in the next {grace} s")))
+        }
+    }
+}
+
+async fn approve<O: Outside>(outside: &O, epoch: u64, data_loss_bytes: Option<u64>) -> Result<Report, Failure> {
+    let cluster = &outside.card().cluster;
+    let state = match steady(outside).await? {
+        Ok(state) => state,
+        Err(refused) => return Ok(refused),
+    };
+    if state.epoch != epoch {
+        let because = format!(
+            "an approval for epoch {epoch} is worth nothing: {cluster} is at epoch {}; only what the newest page offers is allowed",
+            state.epoch
+        );
+        return Ok(Report::new(cluster, "refused", because));
+    }
+    let expires_at_ms = outside.now_ms() + APPROVAL_MS;
+    match outside.approve(&Approval { epoch, data_loss_bytes, expires_at_ms }).await {
+        Err(Failure::LostRace { what, .. }) => Ok(overtaken(cluster, &what)),
+        Err(failure) => Err(failure),
+        Ok(()) => Ok(Report::new(
+            cluster,
+            "acted",
+            format!(
+                "approved for the next change of writer, once, until {}; the next pass uses it if the writer is gone",
+                time::clock(expires_at_ms)
+            ),
+        )),
+    }
+}
+
+/// The state, if nothing changes now; else the answer that says so.
+async fn steady<O: Outside>(outside: &O) -> Result<Result<State, Report>, Failure> {
+    let cluster = &outside.card().cluster;
+    let state = outside.state().await?.unwrap_or_else(State::unclaimed);
+    if state.writer.is_none() {
+        return Ok(Err(Report::new(cluster, "refused", format!("no member has claimed {cluster} yet"))));
+    }
+    match &state.change {
+        None => Ok(Ok(state)),
+        Some(change) => {
+            let because = format!(
+                "a change of writer away from {} is under way (epoch {}); this is allowed when it is over",
+                change.from, state.epoch
+            );
+            Ok(Err(Report::new(cluster, "refused", because)))
+        }
+    }
+}
+
+fn overtaken(cluster: &str, what: &str) -> Report {
+    Report::new(cluster, "refused", format!("{what} changed at this very moment; ask again"))
+}

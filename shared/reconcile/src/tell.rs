@@ -1,0 +1,34 @@
+//! Telling a person once what every pass finds again.
+
+use crate::{Failure, Outside};
+use domain::failover::Page;
+
+/// The same is told again after this long.
+const TELL_AGAIN_MS: u64 = 15 * 60 * 1000;
+
+/// Sends a page, unless the same kind at the same epoch was sent a short time
+/// ago. What an approval is worth depends on the epoch: at another one it is
+/// another page.
+///
+/// # Errors
+///
+/// The [`Failure`] of sending; the next pass then tries again.
+pub async fn page_once<O: Outside>(outside: &O, kind: &str, epoch: u64, page: &Page) -> Result<(), Failure> {
+    let what = format!("{kind}#{epoch}");
+    let told = outside.tell_once(&what, outside.now_ms(), TELL_AGAIN_MS).await;
+    // Rather told twice than not at all.
+    let first = told.unwrap_or_else(|failure| {
+        tracing::warn!("{}", failure.story());
+        true
+    });
+    if !first {
+        tracing::info!("not paged again within {} min: {}", TELL_AGAIN_MS / 60_000, page.subject);
+        return Ok(());
+    }
+    tracing::info!("page: {}", page.subject);
+    let Err(failure) = outside.send(page).await else { return Ok(()) };
+    if let Err(failure) = outside.untell(&what).await {
+        tracing::warn!("{}", failure.story());
+    }
+    Err(failure)
+}
