@@ -1,7 +1,7 @@
 #!/bin/bash
 # Stops PostgreSQL when this member may no longer write (I5, SelfFenced).
 #
-# Three loops look and one acts. The one that acts starts no program and reads no disk that may hang: it
+# Three loops look and one acts. The one that acts starts no program and reads no data from a disk: it
 # counts from the last contact and kills in time, whatever became of the others. All times are in ms of a
 # clock that nobody sets, and a contact counts from before its question was asked.
 #
@@ -142,7 +142,7 @@ heed() { # WORD SINCE MODE WHY
   case $1 in
     contact)
       (($2 > LAST)) || return 0
-      LAST=$2
+      LAST=$2 SAID=''
       echo "$LAST" >"$RUN/contact" || :
       ;;
     # Not what was said before the last stop.

@@ -199,6 +199,7 @@ rewind() {
   # pg_rewind goes by the writer's last checkpoint, which may be from before its promotion.
   WHY="no checkpoint on $SOURCE: $(ASK_SECONDS=900 ask "$SOURCE" CHECKPOINT 2>&1)" || return
   touch "$JOB/rewinding" && sync "$JOB"
+  rm -f "$DATA/standby.signal" # or start.sh would start what is half rewound
   WHY='pg_rewind failed'
   as_postgres pg_rewind -D "$DATA" --config-file="$CONF/understudy.conf" \
     --source-server="user=understudy dbname=postgres connect_timeout=3 $TLS hostaddr=$SOURCE port=$PORT" >&2 || return

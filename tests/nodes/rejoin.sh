@@ -28,7 +28,7 @@ replace() { # FROM TO OTHER failover|switchover [THEN]: a change of writer, as a
     freeze "$2" "$3"
     only_here "$1"
   fi
-  ${5:-:}
+  ${5:-:} "$1"
   begin_change "$4" "$1"
   until_is 10 "member $1 holds" "yes $(state .epoch.N)" eval "held $1 | cut -d ' ' -f 1,2"
   is "member $2 is promoted" t "$(operator "$2" 'SELECT pg_promote()')"
@@ -133,15 +133,15 @@ cuts() {
   until_is 10 'it streams' 'orders_2 quorum, orders_3 quorum' streaming 1
 }
 
+further() { # in the next segment
+  sql "$1" 'SELECT pg_switch_wal()' >/dev/null
+  application "$1" 'INSERT INTO rows VALUES (1050)' >/dev/null 2>&1 &
+  sleep 0.3
+}
 # The log right after the fork is gone: the rest is told, and the old data stays.
 gap() {
   local data
   data=$(root 1)/var/lib/understudy/data
-  further() {
-    sql 1 'SELECT pg_switch_wal()' >/dev/null
-    application 1 'INSERT INTO rows VALUES (1050)' >/dev/null 2>&1 &
-    sleep 0.3
-  }
   replace 1 2 3 failover further
   rm "$data/pg_wal/$(basename "$(find "$data/pg_wal" -type f -name '0*[0-9A-F]' | sort | tail -n 2 | head -n 1)")"
   rejoin 1

@@ -1,4 +1,4 @@
-//! The form of a page (DESIGN.md, section 9).
+//! The form of a page: a subject that fits, then lines that begin with what they tell.
 
 use crate::failover::Page;
 use std::fmt::Write as _;

@@ -112,3 +112,6 @@ impl fmt::Display for Unsteady {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod kit;

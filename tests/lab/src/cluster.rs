@@ -139,7 +139,10 @@ async fn state(owner: &Owner, name: &str) -> Result<Now, Error> {
         state_epoch: number("epoch"),
         steady: item["phase"]["S"].as_str() == Some("steady"),
         synchronous: number("synchronous_required").is_some_and(|required| required > 0),
-        names: list(item, "/synchronous_names/L").iter().filter_map(|name| Some(name["S"].as_str()?.to_owned())).collect(),
+        names: list(item, "/synchronous_names/L")
+            .iter()
+            .filter_map(|name| Some(name["S"].as_str()?.to_owned()))
+            .collect(),
         record: None,
         epoch: None,
     })
@@ -158,7 +161,8 @@ impl Cluster {
     /// The ledger's entries about this cluster, oldest first.
     pub async fn ledger(&self, owner: &Owner) -> Result<Vec<Value>, Error> {
         let items = items(owner, &self.card.cluster).await?;
-        let entries = items.iter().filter(|item| item["item"]["S"].as_str().is_some_and(|key| key.starts_with("ledger#")));
+        let entries =
+            items.iter().filter(|item| item["item"]["S"].as_str().is_some_and(|key| key.starts_with("ledger#")));
         entries.map(|item| serde_json::from_str(&text(item, "/entry/S")?).map_err(cannot("read the ledger"))).collect()
     }
 

@@ -203,7 +203,8 @@ mod tests {
     #[test]
     fn each_functions_code_is_the_built_one() {
         let template = "A:\n  Properties:\n    CodeUri: ../functions/deploy-cluster\nB:\n    CodeUri: ../functions/watch-clusters/\n\
-                        C:\n    CodeUri: ../functions/promote-replica # built by sam\n";
+                        C:\n    CodeUri: ../functions/promote-replica # built by sam\nD:\n    CodeUri: ../functions/update-dns\n\
+                        E:\n    CodeUri: ../functions/rejoin-replica # built by sam\n";
         let wrong = with_built_code(template, Path::new("/built"));
         assert!(wrong.is_err(), "a comment is part of no name: {wrong:?}");
         let template = template.replace(" # built by sam", "");
@@ -211,7 +212,8 @@ mod tests {
         assert_eq!(
             built,
             "A:\n  Properties:\n    CodeUri: /built/deploy-cluster\nB:\n    CodeUri: /built/watch-clusters\n\
-             C:\n    CodeUri: /built/promote-replica\n"
+             C:\n    CodeUri: /built/promote-replica\nD:\n    CodeUri: /built/update-dns\n\
+             E:\n    CodeUri: /built/rejoin-replica\n"
         );
     }
 
@@ -221,7 +223,7 @@ mod tests {
         assert_eq!(
             story.err().map(|error| error.to_string()).unwrap_or_default(),
             "cannot find the functions in infra/template.yaml: CodeUri of deploy-cluster, promote-replica, \
-             watch-clusters expected, of deploy-cluster found"
+             rejoin-replica, update-dns, watch-clusters expected, of deploy-cluster found"
         );
     }
 }

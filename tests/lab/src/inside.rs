@@ -1,7 +1,12 @@
 //! PostgreSQL on the members, asked over its own socket as its superuser: also where no packet gets to it, and without
 //! a login that the product knows.
 
-use crate::{cluster::Cluster, error::{Error, cannot}, place::{AWS_PORT, Place}, processes};
+use crate::{
+    cluster::Cluster,
+    error::{Error, cannot},
+    place::{AWS_PORT, Place},
+    processes,
+};
 use std::{path::PathBuf, process::Stdio, time::Duration};
 use tokio::process::Command;
 

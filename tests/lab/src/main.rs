@@ -225,7 +225,8 @@ async fn play(lab: &Lab, ids: &[String], json: bool, progress: Progress) -> Resu
     };
     let rows = scenario::run(lab, ids, progress, tell).await?;
     if json {
-        println!("{}", json!({"scenarios": rows}));
+        let report = scenario::Report { scenarios: &rows };
+        println!("{}", serde_json::to_string(&report).map_err(error::cannot("print the report"))?);
     }
     Ok(if rows.iter().any(scenario::Row::failed) { End::Broken } else { End::Well })
 }

@@ -9,6 +9,7 @@ mod outages;
 mod people;
 mod returns;
 mod stage;
+mod table;
 
 use crate::{
     cluster,
@@ -18,109 +19,10 @@ use crate::{
     steady,
 };
 use serde::Serialize;
-use serde_json::json;
 use stage::{Stage, Stop};
-use std::{future::Future, pin::Pin, time::Duration};
+use std::time::Duration;
+use table::{ALL, Scenario};
 use tokio::time::timeout;
-
-type Played<'a> = Pin<Box<dyn Future<Output = Result<(), Stop>> + 'a>>;
-
-/// One scenario.
-struct Scenario {
-    /// As it is asked for.
-    id: &'static str,
-    /// What is done, and what must be seen.
-    expected: &'static str,
-    /// The cluster that it needs.
-    cluster: Kind,
-    /// Seconds until it is given up.
-    limit: u64,
-    play: for<'a, 'l> fn(&'a mut Stage<'l>) -> Played<'a>,
-}
-
-/// The clusters that scenarios need; the name tells them apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// `infra/clusters/orders.json`
-    Orders,
-    /// `infra/clusters/orders-async.json`
-    Asynchronous,
-    /// Asynchronous, its guard gives up after 10 s: the shortest that is allowed.
-    ShortTtl,
-    /// A crash is not given the time to be mended by a restart.
-    AtOnce,
-    /// The third member never becomes writer.
-    NeverThird,
-}
-
-impl Kind {
-    fn name(self) -> &'static str {
-        match self {
-            Kind::Orders => "orders",
-            Kind::Asynchronous => "orders-async",
-            Kind::ShortTtl => "short-ttl",
-            Kind::AtOnce => "at-once",
-            Kind::NeverThird => "never-third",
-        }
-    }
-
-    fn spec(self, lab: &Lab) -> Result<String, Error> {
-        let with = |more: serde_json::Value| {
-            let mut spec = json!({"name": self.name(), "topology": "ec2-streaming"});
-            if let (Some(spec), Some(more)) = (spec.as_object_mut(), more.as_object()) {
-                spec.extend(more.clone());
-            }
-            Ok(spec.to_string())
-        };
-        match self {
-            Kind::Orders | Kind::Asynchronous => cluster::spec(&lab.place, self.name()),
-            Kind::ShortTtl => with(json!({"synchronous": {"required": 0}, "policy": {"ttl_s": 10}})),
-            Kind::AtOnce => with(json!({"policy": {"local_restart_ms": 0}})),
-            Kind::NeverThird => with(json!({"members": {"count": 3, "never_promote": [3]}})),
-        }
-    }
-}
-
-macro_rules! scenario {
-    ($id:literal, $kind:ident, $limit:literal, $play:path, $expected:literal) => {
-        Scenario {
-            id: $id,
-            expected: $expected,
-            cluster: Kind::$kind,
-            limit: $limit,
-            play: |stage| Box::pin($play(stage)),
-        }
-    };
-}
-
-/// All scenarios; those of one cluster stand together, so that it is used again.
-const ALL: [Scenario; 25] = [
-    scenario!("A1", Orders, 120, losses::stop, "stop the writer's instance: one promotion, the record moves, no acknowledged row lost, RTO and RPO in the ledger"),
-    scenario!("A2", Orders, 90, losses::restart, "kill the postmaster: it restarts in place in 5 s, no failover, the same timeline, no page"),
-    scenario!("A4", Orders, 150, cuts::isolated, "cut the writer from everyone: it acknowledges nothing after the promotion, and ends down or read-only; no row lost"),
-    scenario!("A5", Orders, 120, cuts::from_functions, "cut the writer from the functions only: nothing changes, rows go on, page \"probe path broken\""),
-    scenario!("A6", Orders, 200, cuts::from_standbys, "cut the writer from one standby: rows go on; from both: page \"commits wait\", no failover, rows again after the heal"),
-    scenario!("A7", Orders, 240, losses::with_a_standby, "lose the writer and a synchronous standby: hold and page; the page's approval promotes, is in the ledger, and is refused a second time"),
-    scenario!("A8", Orders, 150, losses::behind, "lose the writer while the preferred standby is behind: the other takes over, no row lost"),
-    scenario!("A11", Orders, 240, returns::started, "start the old writer after a failover: it acknowledges nothing at any moment, and becomes a standby"),
-    scenario!("A14", Orders, 180, people::paused, "pause and lose the writer: nothing changes, page \"paused\"; resumed, one failover"),
-    scenario!("A17", Orders, 200, cuts::still, "the writer stands still for 60 s and cannot be stopped: fenced before the promotion, it acknowledges nothing when it goes on"),
-    scenario!("A18", Orders, 280, losses::full_disk, "the writer's disk is full: no failover, page, rows again after it has grown"),
-    scenario!("A19", Orders, 260, outages::without_functions, "no function runs while the writer is lost: nothing changes; when they run again, one failover"),
-    scenario!("A23", Orders, 150, outages::five_times, "no event, then the same ones five times, at once and in the wrong order: exactly one epoch"),
-    scenario!("B1", Orders, 180, outages::records_refused, "Route 53 refuses: the new writer works, the page has a host list that works, the record moves when Route 53 answers"),
-    scenario!("B2", Orders, 180, outages::answers_lost, "every kind of answer to promote-replica is lost once: one failover, one or two pages, no row lost"),
-    scenario!("B3", Orders, 180, outages::throttled, "EC2 and DynamoDB throttle promote-replica: one failover, no row lost"),
-    scenario!("B4", Orders, 150, cuts::from_aws, "the writer cannot reach AWS while its standbys stream: nothing is stopped, rows go on"),
-    scenario!("B5", Orders, 120, outages::record_changed, "somebody points the writer record at a standby: update-dns puts it back"),
-    scenario!("A10", Asynchronous, 330, returns::diverged, "an old writer with rows of its own is started: it comes back read-only, what only it had is listed, new rows reach it within 20 s"),
-    scenario!("A17-async", Asynchronous, 240, cuts::still_asynchronous, "the writer of an asynchronous cluster stands still for 60 s: stopped before the promotion, it acknowledges nothing afterwards"),
-    scenario!("A21", Asynchronous, 300, losses::heavy, "lose a writer that is 4 MiB ahead: hold and page with the command; approved, one failover that states the loss"),
-    scenario!("A4-async", ShortTtl, 240, cuts::isolated_for_good, "the same without synchronous standbys, and EC2 cannot stop it: it has stopped itself before the promotion"),
-    scenario!("A3", AtOnce, 180, losses::at_once, "kill the postmaster again and again with no time for a restart: promoted within 10 s of the proof, no row lost"),
-    scenario!("A15", NeverThird, 240, people::asked, "requests that may not be granted are refused in one sentence, nothing changes; a planned switchover loses nothing, the old writer follows"),
-    scenario!("A12", NeverThird, 150, losses::never_promoted, "only a member is left that is never promoted: no promotion, page"),
-];
 
 /// What one scenario came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -132,6 +34,13 @@ pub struct Row {
     /// This machine could not do what the scenario needs.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     skipped: bool,
+}
+
+/// What all came to.
+#[derive(Debug, Serialize)]
+pub struct Report<'a> {
+    /// In the order of the table.
+    pub scenarios: &'a [Row],
 }
 
 impl Row {
@@ -192,7 +101,12 @@ async fn one(lab: &Lab, scenario: &Scenario, step: &Step) -> Result<Row, Error> 
     let ended = timeout(Duration::from_secs(scenario.limit), (scenario.play)(&mut stage)).await;
     let healed = steady::heal(&stage.cluster).await;
     let (seen, unmet) = stage.told();
-    let row = row(scenario, seen, unmet, ended.unwrap_or_else(|_| Err(Stop::Unmet(format!("not over after {} s", scenario.limit)))));
+    let row = row(
+        scenario,
+        seen,
+        unmet,
+        ended.unwrap_or_else(|_| Err(Stop::Unmet(format!("not over after {} s", scenario.limit)))),
+    );
     healed?;
     Ok(row)
 }
@@ -220,6 +134,7 @@ fn row(scenario: &Scenario, seen: String, unmet: String, ended: Result<(), Stop>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
     use std::collections::BTreeSet;
 
     #[test]
@@ -229,9 +144,10 @@ mod tests {
         let mut names: Vec<&str> = ALL.iter().map(|scenario| scenario.cluster.name()).collect();
         names.dedup();
         assert_eq!(names.len(), names.iter().collect::<BTreeSet<_>>().len(), "{names:?}");
-        for id in ["A1", "A2", "A3", "A4", "A5", "A6", "A7", "A8", "A10", "A11", "A12", "A14", "A15", "A17", "A18", "A19",
-            "A21", "A23"]
-        {
+        for id in [
+            "A1", "A2", "A3", "A4", "A5", "A6", "A7", "A8", "A10", "A11", "A12", "A14", "A15", "A17", "A18", "A19",
+            "A21", "A23",
+        ] {
             assert!(is_known(id), "{id} of the acceptance scenarios is missing");
         }
     }
@@ -255,7 +171,10 @@ mod tests {
         assert_eq!(of("", late()), ("one failover; BUT no page".to_owned(), false, true));
         assert_eq!(of("2 pages", late()), ("one failover; BUT 2 pages; no page".to_owned(), false, true));
         let unable = || Err(Stop::Unable("needs root".to_owned()));
-        assert_eq!(of("", unable()), ("one failover; BUT this machine cannot do it: needs root".to_owned(), false, false));
+        assert_eq!(
+            of("", unable()),
+            ("one failover; BUT this machine cannot do it: needs root".to_owned(), false, false)
+        );
         assert!(of("2 pages", unable()).2, "what was wrong before is wrong");
         let lab = Err(Stop::Lab(cannot("ask")("no answer")));
         assert_eq!(of("", lab), ("one failover; BUT the lab: cannot ask: no answer".to_owned(), false, true));

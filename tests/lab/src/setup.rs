@@ -15,7 +15,7 @@ use std::{
 };
 
 /// The functions, by the names of their packages.
-pub const FUNCTIONS: [&str; 3] = ["deploy-cluster", "watch-clusters", "promote-replica"];
+pub const FUNCTIONS: [&str; 5] = ["deploy-cluster", "watch-clusters", "promote-replica", "update-dns", "rejoin-replica"];
 
 /// Installs what is missing: Debian packages, the Python environment.
 pub async fn tools(place: &Place, progress: Progress) -> Result<(), Error> {
@@ -51,7 +51,7 @@ struct Target {
 
 /// Builds the functions and packs each as `bootstrap` in a folder of its own.
 ///
-/// The whole workspace's programs are built, not the three packages alone: Cargo chooses the features of shared
+/// The whole workspace's programs are built, not their packages alone: Cargo chooses the features of shared
 /// dependencies by what is built together, and another choice than that of `cargo test --workspace` would compile all
 /// AWS SDKs a second time.
 pub async fn functions(place: &Place, progress: Progress) -> Result<(), Error> {

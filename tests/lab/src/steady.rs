@@ -97,7 +97,8 @@ pub async fn restore(lab: &Lab, cluster: &Cluster, step: &Step) -> Result<Option
     let until = Instant::now() + PATIENCE;
     loop {
         let off = power_on(lab, cluster).await?;
-        let wrong = if off > 0 { vec![format!("{off} hosts are not running yet")] } else { disorder(lab, cluster).await? };
+        let wrong =
+            if off > 0 { vec![format!("{off} hosts are not running yet")] } else { disorder(lab, cluster).await? };
         let Some(first) = wrong.first() else {
             cluster.age(&lab.owner).await?;
             return Ok(None);
@@ -169,11 +170,7 @@ mod tests {
                 record: Some("127.0.12.10".to_owned()),
                 epoch: Some(2),
             },
-            members: vec![
-                member(1, Member::Standby),
-                member(2, Member::Writable(2)),
-                member(3, Member::Standby),
-            ],
+            members: vec![member(1, Member::Standby), member(2, Member::Writable(2)), member(3, Member::Standby)],
             streaming: vec!["orders_1".to_owned(), "orders_3".to_owned()],
             setting: "ANY 1 (\"orders_1\", \"orders_3\")".to_owned(),
         }
@@ -194,7 +191,9 @@ mod tests {
         type Damage = fn(&mut Seen);
         let table: [(&str, Damage); 9] = [
             ("a change of writer is open", |seen| seen.now.steady = false),
-            ("orders_3 answers Silent(\"no answer\")", |seen| seen.members[2].3 = Member::Silent("no answer".to_owned())),
+            ("orders_3 answers Silent(\"no answer\")", |seen| {
+                seen.members[2].3 = Member::Silent("no answer".to_owned())
+            }),
             ("orders_1 answers Writable(1)", |seen| seen.members[0].3 = Member::Writable(1)),
             ("the writer orders_2 answers Waiting(2)", |seen| seen.members[1].3 = Member::Waiting(2)),
             ("orders_1 does not stream from the writer", |seen| drop(seen.streaming.remove(0))),

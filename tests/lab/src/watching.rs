@@ -1,8 +1,19 @@
 //! Whether `watch-clusters` probes a cluster now, as it does all the time in a fleet that has been there for a minute.
 
-use crate::{clock::Moment, error::{Error, cannot}, fleet::Fleet, lab::Lab, progress::Step};
+use crate::{
+    clock::Moment,
+    error::{Error, cannot},
+    fleet::Fleet,
+    lab::Lab,
+    progress::Step,
+};
 use serde_json::{Value, json};
-use std::{fs::File, io::{Read, Seek, SeekFrom}, path::PathBuf, time::Duration};
+use std::{
+    fs::File,
+    io::{Read, Seek, SeekFrom},
+    path::PathBuf,
+    time::Duration,
+};
 use tokio::time::{Instant, sleep};
 
 /// A run publishes the metrics of each cluster every 10 s: a document older than this says that nobody looks.

@@ -2,6 +2,7 @@
 //! `infra/template.yaml` that say whom EventBridge wakes with them.
 
 pub mod rules;
+pub mod world;
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};

@@ -9,6 +9,8 @@ use std::collections::BTreeSet;
 const DEPLOY: Function = Function::DeployCluster;
 const WATCH: Function = Function::WatchClusters;
 const PROMOTE: Function = Function::PromoteReplica;
+const DNS: Function = Function::UpdateDns;
+const REJOIN: Function = Function::RejoinReplica;
 
 /// A function that acts on an event, the rule that brings it (empty: it comes
 /// by direct invocation, or not at all), and where its pass begins.
@@ -17,7 +19,7 @@ type Act = (Function, &'static str, &'static str);
 /// An event, who acts on it, and what the others say why they do not.
 type Sample = (&'static str, &'static [Act], &'static str);
 
-/// What an EC2 instance that goes down is to all but promote-replica.
+/// What a change of an EC2 instance's state is to all that it is not for.
 const DOWN: &str = "which is not for";
 /// What a payload without an envelope is to all but deploy-cluster.
 const NO_EVENT: &str = "this is no event";
@@ -62,7 +64,14 @@ const SAMPLES: &[Sample] = &[
     ("edge-duplicate-delivery", NOBODY, "not about a cluster of this fleet"),
     // Instances.
     ("ec2-state-pending", NOBODY, "i-0a1b2c3d4e5f60001 is pending"),
-    ("ec2-state-running", NOBODY, "i-0a1b2c3d4e5f60002 is running"),
+    (
+        "ec2-state-running",
+        &[
+            (DNS, "InstanceStarts", "instance i-0a1b2c3d4e5f60002"),
+            (REJOIN, "InstanceStarts", "instance i-0a1b2c3d4e5f60002"),
+        ],
+        DOWN,
+    ),
     ("ec2-state-stopping", &[(PROMOTE, "InstanceGoesDown", "instance i-0a1b2c3d4e5f60002")], DOWN),
     ("ec2-state-stopped", &[(PROMOTE, "InstanceGoesDown", "instance i-0a1b2c3d4e5f60002")], DOWN),
     ("ec2-state-stopped-aws-us-gov", &[(PROMOTE, "InstanceGoesDown", "instance i-0feedfacecafe0001")], DOWN),
@@ -88,12 +97,25 @@ const SAMPLES: &[Sample] = &[
     // Schedules. Everyone who is asked by one looks at everything.
     (
         "schedule-rule-default",
-        &[(DEPLOY, "EveryMinute", "everything"), (WATCH, "EveryMinute", "everything"), (PROMOTE, "", "everything")],
+        &[
+            (DEPLOY, "EveryMinute", "everything"),
+            (WATCH, "EveryMinute", "everything"),
+            (PROMOTE, "", "everything"),
+            (DNS, "", "everything"),
+            (REJOIN, "", "everything"),
+        ],
         "",
     ),
     (
         "schedule-every-hour",
-        &[(DEPLOY, "", "everything"), (WATCH, "", "everything"), (PROMOTE, "EveryHour", "everything")],
+        &[
+            (DEPLOY, "", "everything"),
+            (WATCH, "", "everything"),
+            (PROMOTE, "EveryHour", "everything"),
+            // A schedule's event does not say which schedule it is of.
+            (DNS, "EveryFiveMinutes", "everything"),
+            (REJOIN, "EveryFiveMinutes", "everything"),
+        ],
         "",
     ),
     ("schedule-rule-constant-input", A_SPEC, NO_EVENT),
@@ -101,10 +123,15 @@ const SAMPLES: &[Sample] = &[
     // What watch-clusters and people send by direct invocation.
     ("watch-writer-suspected", &[(PROMOTE, "", "suspicion orders")], "which is not for"),
     ("watch-change-unfinished", &[(PROMOTE, "", "cluster orders")], "which is not for"),
+    ("watch-commits-wait", &[(PROMOTE, "", "cluster orders")], "which is not for"),
+    ("watch-synchronous-set-behind", &[(PROMOTE, "", "cluster orders")], "which is not for"),
+    ("watch-member-down", &[(REJOIN, "", "cluster orders")], "which is not for"),
+    ("watch-member-back", &[(REJOIN, "", "cluster orders")], "which is not for"),
+    ("watch-readers-changed", &[(DNS, "", "cluster orders")], "which is not for"),
     ("promote-explain", &[(DEPLOY, "", "spec"), (PROMOTE, "", "answer about orders")], NO_EVENT),
     // Managed databases, and their look-alikes.
-    ("rds-cluster-0071-failover-completed", NOBODY, "about a managed database"),
-    ("rds-instance-0049-failover-completed", NOBODY, "about a managed database"),
+    ("rds-cluster-0071-failover-completed", &[(DNS, "ManagedFailover", "everything")], "which is not for"),
+    ("rds-instance-0049-failover-completed", &[(DNS, "ManagedFailover", "everything")], "which is not for"),
     ("rds-cluster-0071-neptune", NOBODY, "a managed database (neptune)"),
     ("rds-cluster-0071-docdb", NOBODY, "a managed database (docdb)"),
     ("cloudtrail-failover-db-cluster", NOBODY, "AWS API Call via CloudTrail"),
@@ -128,7 +155,9 @@ fn rules(template: &Template, function: Function, scope: &Scope) -> Vec<Rule> {
 /// What a function does about an event, in the words of the table.
 fn act(meaning: &Meaning) -> Option<String> {
     match meaning {
-        Meaning::Schedule | Meaning::Alarm(Alarm { subject: Subject::Fleet, .. }) => Some("everything".to_owned()),
+        Meaning::Schedule | Meaning::ManagedFailover { .. } | Meaning::Alarm(Alarm { subject: Subject::Fleet, .. }) => {
+            Some("everything".to_owned())
+        }
         Meaning::Alarm(Alarm { subject: Subject::Cluster(cluster), .. })
         | Meaning::Stack { cluster, .. }
         | Meaning::Attention { cluster, .. } => Some(format!("cluster {cluster}")),

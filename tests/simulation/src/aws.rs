@@ -7,9 +7,9 @@ use crate::{
     table::Table,
     world::World,
 };
-use domain::{failover::Page, records::RecordsSeen};
+use domain::{failover::Page, records::RecordsSeen, rejoin::Rejoin};
 use reconcile::Failure;
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 /// The services that passes call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,6 +22,8 @@ pub enum Service {
     Records,
     /// SNS.
     Pages,
+    /// SSM Run Command.
+    Commands,
 }
 
 /// What is wrong with a service.
@@ -47,7 +49,11 @@ pub struct Aws {
     /// What was sent to the person on call.
     pub pages: Vec<Page>,
     /// By service.
-    pub ill: [Illness; 4],
+    pub ill: [Illness; 5],
+    /// Commands that SSM took.
+    pub commands: Vec<crate::rejoin::Command>,
+    /// The items of members on their way back.
+    pub rejoins: BTreeMap<String, Rejoin>,
     /// Addresses of the members, in order.
     pub addresses: Vec<IpAddr>,
 }
@@ -89,10 +95,7 @@ impl World {
         (host.before, host.ec2, host.changed) = (host.ec2, ec2, now);
         story!(self, "EC2: {} is {ec2:?}", self.id(member));
         self.changed();
-        if matches!(ec2, Ec2::Stopping | Ec2::Stopped) {
-            let word = if ec2 == Ec2::Stopped { "stopped" } else { "stopping" };
-            self.event_of_ec2(word);
-        }
+        self.event_of_ec2(ec2);
     }
 
     /// An order to stop, by a pass or by anybody.

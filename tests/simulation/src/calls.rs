@@ -64,7 +64,7 @@ impl World {
             To::Service(service) => {
                 let (arrive, answer) = match service {
                     Service::Table | Service::Pages => (8, 15),
-                    Service::Ec2 => (60, 90),
+                    Service::Ec2 | Service::Commands => (60, 90),
                     Service::Records => (50, 150),
                 };
                 let ill = self.aws.ill[service as usize];

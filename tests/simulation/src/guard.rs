@@ -18,8 +18,8 @@ use domain::{
 /// that PostgreSQL is dead when the time is up: a poll (2 s) and a stop.
 const BUDGET: Ms = 5_000;
 
-/// A copy begins after this long at the earliest.
-const SETTLED: Ms = 3_000;
+/// A person looks after a standby that has not streamed for so long.
+const PEOPLE: Ms = 60_000;
 
 impl World {
     fn reaches_table(&mut self, member: usize) -> bool {
@@ -204,21 +204,17 @@ impl World {
         self.boots_after(member, hold);
     }
 
-    /// `rejoin-replica` and the people around the cluster: an old writer that is
-    /// held, and a standby that cannot follow, are copied anew from the writer.
-    pub(crate) fn rejoins(&mut self) {
+    /// The people around the cluster: a standby that cannot follow is copied anew
+    /// from the writer.
+    pub(crate) fn people_look(&mut self) {
         let now = self.queue.now();
         let state = &self.aws.table.state;
         let steady = state.change.is_none();
-        let epoch = state.epoch;
         let Some(writer) = state.writer.as_deref().and_then(|id| self.place(id)) else { return };
         let sound = steady && self.members[writer].runs() && self.members[writer].writer().is_some();
         for member in (0..self.members.len()).filter(|member| *member != writer) {
             let me = &self.members[member];
             let usable = me.runs() && !me.disk_full && self.net.reaches(member, writer);
-            let held = matches!(me.process, Process::Down)
-                && !me.data.standby
-                && me.guards.item.as_ref().is_some_and(|item| item.holds && item.epoch == epoch);
             let streams = me.standby().is_some_and(|standby| {
                 standby.receiver.as_ref().is_some_and(|receiver| receiver.up == writer) || standby.promoting
             });
@@ -228,33 +224,14 @@ impl World {
                 (true, since) => Some(since.unwrap_or(now)),
             };
             self.members[member].guards.astray_since = since;
-            let held_for = self.members[member].guards.holds_since.map_or(0, |since| now - since);
-            let due = (held && held_for >= SETTLED + self.setup.rejoin_after)
-                || since.is_some_and(|since| now - since > 60_000);
+            let due = since.is_some_and(|since| now - since > PEOPLE);
             if sound && usable && due {
                 self.copies(member, writer);
             }
         }
     }
 
-    /// `update-dns`: in the steady phase the records follow the writer that the
-    /// state item names.
-    pub(crate) fn records_follow(&mut self) {
-        let state = &self.aws.table.state;
-        let epoch = state.epoch;
-        let busy = state.change.is_some() || state.holder.as_ref().is_some_and(|h| h.expires_at_ms > self.clock(0));
-        let Some(writer) = state.writer.as_deref().and_then(|id| self.place(id)) else { return };
-        let sound = self.members[writer].runs() && self.members[writer].writer().is_some();
-        if busy || !sound || self.aws.ill[2].down > 0 || self.aws.writer_record() == Some(writer) {
-            return;
-        }
-        let address = self.aws.addresses[writer];
-        (self.aws.zone.writer, self.aws.zone.epoch) = (vec![address], Some(epoch));
-        self.tally.count("people", "record moved by update-dns");
-        story!(self, "update-dns: the record follows {}", self.id(writer));
-    }
-
-    fn copies(&mut self, member: usize, writer: usize) {
+    pub(crate) fn copies(&mut self, member: usize, writer: usize) {
         story!(self, "{} is copied anew from {}", self.id(member), self.id(writer));
         self.tally.count("people", "copied anew");
         if !matches!(self.members[member].process, Process::Down) {

@@ -13,6 +13,7 @@ pub mod network;
 mod outside;
 mod passes;
 mod reasons;
+mod rejoin;
 mod run;
 mod server;
 pub mod setup;

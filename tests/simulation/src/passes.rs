@@ -2,13 +2,14 @@
 
 use crate::{
     clock::{Event, Ms},
+    member::Ec2,
     outside::Port,
     story,
     world::World,
 };
 use domain::{card::Card, request::Request};
-use promote_replica::{Pass, Report, answer, change_writer, explain};
-use reconcile::{Failure, Silences, Waking};
+use promote_replica::{Pass, answer, change_writer, explain};
+use reconcile::{Failure, Outside, Silences, Turn, Waking};
 use std::{
     cell::RefCell,
     pin::Pin,
@@ -28,15 +29,31 @@ pub(crate) enum Asked {
     Pass(Waking),
     Explain,
     Answer(Request),
+    /// `update-dns`.
+    Dns(Waking),
+    /// `rejoin-replica`.
+    Rejoin(Waking),
 }
 
 impl Asked {
+    /// Under which its outcomes are counted.
+    fn group(&self) -> &'static str {
+        match self {
+            Asked::Pass(_) => "outcomes",
+            Asked::Explain | Asked::Answer(_) => "outcomes of requests",
+            Asked::Dns(_) => "outcomes of update-dns",
+            Asked::Rejoin(_) => "outcomes of rejoin-replica",
+        }
+    }
+
     fn words(&self) -> String {
         match self {
             Asked::Pass(waking) => match &waking.switchover {
                 Some(to) => format!("{}: switchover to {to}", waking.by),
                 None => waking.by.clone(),
             },
+            Asked::Dns(waking) => format!("update-dns, {}", waking.by),
+            Asked::Rejoin(waking) => format!("rejoin-replica, {}", waking.by),
             Asked::Explain => "explain".to_owned(),
             Asked::Answer(request) => format!("{request:?}"),
         }
@@ -73,34 +90,54 @@ impl Cut {
 }
 
 impl World {
-    /// An event goes to `promote-replica`: it may get lost, come late, or twice.
-    pub(crate) fn wakes(&mut self, waking: Waking, after: Ms) {
+    /// An event goes to a function: it may get lost, come late, or twice.
+    pub(crate) fn wakes(&mut self, asked: Asked, after: Ms) {
         let (loss, delay) = (self.setup.loss, self.between(40, 300));
         if self.chance(loss) {
             return;
         }
         let late = if self.chance(loss) { self.between(1_000, 60_000) } else { 0 };
         let twice = self.chance(loss);
-        let copy = waking.clone();
-        self.soon(after + delay + late, move |world| world.invokes(Asked::Pass(waking), 0));
+        let copy = asked.clone();
+        self.soon(after + delay + late, move |world| world.invokes(asked, 0));
         if twice {
             let later = self.between(0, 20_000);
-            self.soon(after + delay + later, move |world| world.invokes(Asked::Pass(copy), 0));
+            self.soon(after + delay + later, move |world| world.invokes(copy, 0));
         }
     }
 
     /// EC2 tells of a state.
-    pub(crate) fn event_of_ec2(&mut self, word: &str) {
-        let waking = Waking { by: format!("by EC2's event: {word}"), ..Waking::default() };
-        let after = self.between(200, 3_000);
-        self.wakes(waking, after);
+    pub(crate) fn event_of_ec2(&mut self, ec2: Ec2) {
+        let waking = |word: &str| Waking { by: format!("by EC2's event: {word}"), ..Waking::default() };
+        let asked = match ec2 {
+            Ec2::Pending => return,
+            Ec2::Stopping => vec![Asked::Pass(waking("stopping"))],
+            Ec2::Stopped => vec![Asked::Pass(waking("stopped"))],
+            Ec2::Running => vec![Asked::Dns(waking("running")), Asked::Rejoin(waking("running"))],
+        };
+        for asked in asked {
+            let after = self.between(200, 3_000);
+            self.wakes(asked, after);
+        }
     }
 
-    /// The schedule, which finds what no event told.
-    pub(crate) fn schedule(&mut self, every: Ms) {
-        let waking = Waking { by: "by its schedule".to_owned(), ..Waking::default() };
-        self.invokes(Asked::Pass(waking), 0);
-        self.soon(every, move |world| world.schedule(every));
+    /// The schedules, which find what no event told.
+    pub(crate) fn schedules(&mut self) {
+        let waking = || Waking { by: "by its schedule".to_owned(), ..Waking::default() };
+        let every = [
+            (Asked::Pass(waking()), 60_000),
+            (Asked::Dns(waking()), 300_000),
+            (Asked::Rejoin(waking()), 300_000),
+        ];
+        for (asked, span) in every {
+            let first = self.between(0, span);
+            self.soon(first, move |world| world.schedule(asked, span));
+        }
+    }
+
+    fn schedule(&mut self, asked: Asked, every: Ms) {
+        self.invokes(asked.clone(), 0);
+        self.soon(every, move |world| world.schedule(asked, every));
     }
 
     pub(crate) fn invokes(&mut self, asked: Asked, tries: u32) {
@@ -113,7 +150,10 @@ impl World {
     }
 }
 
-type Work = Pin<Box<dyn Future<Output = Result<Report, Failure>>>>;
+/// How an invocation ended: its outcome, and why.
+pub type Ended = Result<(&'static str, String), Failure>;
+
+type Work = Pin<Box<dyn Future<Output = Ended>>>;
 
 struct Running {
     work: Work,
@@ -128,7 +168,7 @@ pub struct Sim {
     silences: Arc<Silences>,
     card: Rc<Card>,
     /// How the passes ended, for those who drive them by hand.
-    pub ended: Vec<Option<Result<Report, String>>>,
+    pub ended: Vec<Option<Result<(&'static str, String), String>>>,
 }
 
 impl Sim {
@@ -210,17 +250,17 @@ impl Sim {
         let Some(running) = self.passes[number].take() else { return };
         let mut world = self.world.borrow_mut();
         match &result {
-            Ok(report) => {
-                story!(world, "pass {number} ends: {}: {}", report.outcome, report.because);
-                world.tally.count("outcomes", report.outcome);
-                if matches!(report.outcome, "waits" | "refused") {
-                    world.tally.count("reasons", crate::reasons::kind(&report.because));
+            Ok((outcome, because)) => {
+                story!(world, "pass {number} ends: {outcome}: {because}");
+                world.tally.count(running.asked.group(), outcome);
+                if matches!(running.asked, Asked::Pass(_)) && matches!(*outcome, "waits" | "refused") {
+                    world.tally.count("reasons", crate::reasons::kind(because));
                 }
             }
             Err(failure) => {
                 story!(world, "pass {number} fails: {}", failure.story());
                 world.check_mishap();
-                world.tally.count("outcomes", "failed");
+                world.tally.count(running.asked.group(), "failed");
                 // `main.rs` takes a lost race as an answer.
                 if !matches!(failure, Failure::LostRace { .. }) {
                     again(&mut world, running);
@@ -248,25 +288,31 @@ fn again(world: &mut World, running: Running) {
     }
 }
 
-async fn work(
-    port: Port,
-    asked: Asked,
-    number: usize,
-    silences: Arc<Silences>,
-    deadline: u64,
-) -> Result<Report, Failure> {
-    let id = format!("req-{number}");
+async fn work(port: Port, asked: Asked, number: usize, silences: Arc<Silences>, deadline_ms: u64) -> Ended {
+    let pass = format!("req-{number}");
+    let turn = Turn { pass: pass.clone(), deadline_ms };
+    let at_ms = port.now_ms();
+    let now = |waking: Waking| Waking { at_ms, ..waking };
     match asked {
         Asked::Answer(request) => match answer(&port, &request).await {
-            Some(report) => report,
+            Some(report) => report.map(|report| (report.outcome, report.because)),
             None => Err(Failure::Broken { call: "simulation", what: format!("nobody answers {request:?}") }),
         },
         Asked::Explain => {
-            explain(&mut Pass::new(port, Waking::default(), id, silences, deadline)).await
+            let mut pass = Pass::new(port, Waking::default(), pass, silences, deadline_ms);
+            explain(&mut pass).await.map(|report| (report.outcome, report.because))
         }
         Asked::Pass(waking) => {
-            let waking = Waking { at_ms: reconcile::Outside::now_ms(&port), ..waking };
-            change_writer(&mut Pass::new(port, waking, id, silences, deadline)).await
+            let mut pass = Pass::new(port, now(waking), pass, silences, deadline_ms);
+            change_writer(&mut pass).await.map(|report| (report.outcome, report.because))
+        }
+        Asked::Dns(waking) => {
+            let mut pass = update_dns::Pass::new(port, now(waking), silences, turn);
+            update_dns::follow_roles(&mut pass).await.map(|report| (report.outcome, report.because))
+        }
+        Asked::Rejoin(waking) => {
+            let mut pass = rejoin_replica::Pass::new(port, now(waking), silences, turn);
+            rejoin_replica::bring_back(&mut pass).await.map(|report| (report.outcome, report.because))
         }
     }
 }

@@ -11,8 +11,8 @@ use crate::{
 };
 
 /// After the trouble, all is well within this: an hour's limit on failovers
-/// apart, the longest wait is a stop of dead hardware (2 minutes) and a copy.
-const PATIENCE: Ms = 420_000;
+/// apart, the longest wait is that of `rejoin-replica` after a failed copy (10 minutes).
+const PATIENCE: Ms = 1_000_000;
 
 /// All must be well for so long.
 const STAYS: Ms = 6_000;
@@ -34,9 +34,7 @@ pub fn run(setup: Setup, mutation: Option<Mutation>) -> Outcome {
     drop(story::take_steps());
     let mut world = World::new(setup, mutation);
     world.watch_starts();
-    let (minute, hour) = (world.between(0, 60_000), world.between(0, 400_000));
-    world.soon(minute, |world| world.schedule(60_000));
-    world.soon(hour, |world| world.schedule(3_600_000));
+    world.schedules();
     let last = world.setup.faults.iter().map(|(_, fault)| fault.at + fault.span.min(60_000)).max().unwrap_or(0);
     world.soon(last.clamp(10_000, TROUBLE) + 1_000, World::calms_down);
     let mut sim = Sim::new(world);

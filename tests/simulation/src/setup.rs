@@ -123,8 +123,6 @@ pub struct Setup {
     pub skew: u64,
     /// Instances take long to stop.
     pub slow_stops: bool,
-    /// An old writer is copied anew after so long.
-    pub rejoin_after: Ms,
     /// What goes wrong, by its number.
     pub faults: Vec<(usize, Fault)>,
 }
@@ -135,7 +133,7 @@ fn who() -> impl Strategy<Value = Who> {
 
 fn ill() -> impl Strategy<Value = What> {
     let how = prop_oneof![3 => Just(Ill::Down), 1 => Just(Ill::Throttled), 2 => Just(Ill::Mute), 1 => Just(Ill::Slow)];
-    (0..4_usize, how).prop_map(|(service, how)| What::Ill(service, how))
+    (0..5_usize, how).prop_map(|(service, how)| What::Ill(service, how))
 }
 
 fn person() -> impl Strategy<Value = What> {
@@ -230,7 +228,6 @@ impl Setup {
             lagging: *pick(&mut rng, &[0, 30]),
             skew: *pick(&mut rng, &[0, 500, 2_000]),
             slow_stops: rng.bool(),
-            rejoin_after: *pick(&mut rng, &[2_000, 20_000, 60_000]),
             faults: trees.iter().enumerate().map(|(number, tree)| (number, tree.current())).collect(),
         };
         (setup, trees)
@@ -251,7 +248,6 @@ impl Setup {
             lagging: 0,
             skew: 0,
             slow_stops: false,
-            rejoin_after: 20_000,
             faults: Vec::new(),
         }
     }

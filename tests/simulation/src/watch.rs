@@ -5,8 +5,9 @@
 use crate::{
     check::Hand,
     clock::{Event, Ms},
-    member::Process,
+    member::{Process, Writer},
     network::{MOST, WATCH},
+    passes::Asked,
     story,
     world::World,
 };
@@ -27,9 +28,10 @@ const LAST_POSITION_KEEPS: u64 = 5_000;
 /// What a probe found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Look {
-    Writer { waits: bool },
+    Writer { waits: bool, behind: bool, readers: u8 },
     Standby { upstream: Option<usize> },
     Alive,
+    Refused,
     Failed,
 }
 
@@ -58,6 +60,10 @@ enum Finding {
     WriterInRecovery(usize),
     StandbyFrozen(usize),
     StandbyAstray(usize),
+    SynchronousSetBehind,
+    MemberDown(usize),
+    MemberBack(usize),
+    ReadersChanged(u8),
 }
 
 /// One process of `watch-clusters`.
@@ -72,6 +78,9 @@ pub(crate) struct Watch {
     writes: [Option<LastWrite>; MOST],
     wrong_since: BTreeMap<Finding, Ms>,
     told: BTreeMap<Finding, (Ms, Ms)>,
+    /// Members that were told to be down, and the readers that were told last, a bit each.
+    was_down: u8,
+    readers: Option<u8>,
 }
 
 impl World {
@@ -118,18 +127,24 @@ impl World {
         if !self.net.reaches(WATCH, member) || !me.runs() {
             return Look::Failed;
         }
+        let streaming = |writer: &Writer, down: usize| {
+            writer.streams[down].as_ref().is_some_and(|stream| stream.flushed.is_some())
+        };
         let frozen = self.seem_frozen.contains(&member);
         match &me.process {
-            Process::Down => Look::Failed,
+            Process::Down => Look::Refused,
             Process::Starting => Look::Alive,
             Process::Standby(_) => Look::Standby { upstream: me.data.upstream.filter(|_| !frozen) },
             Process::Writer(writer) => {
-                let counted = |down: &usize| self.counts_for(&writer.applied, *down);
-                let streams = (0..self.members.len())
-                    .filter(counted)
-                    .filter(|down| writer.streams[*down].as_ref().is_some_and(|stream| stream.flushed.is_some()));
-                let waits = writer.applied.is_on() && streams.count() < writer.applied.required as usize;
-                Look::Writer { waits }
+                let streams: Vec<usize> =
+                    (0..self.members.len()).filter(|down| streaming(writer, *down)).collect();
+                let counted = streams.iter().filter(|down| self.counts_for(&writer.applied, **down)).count();
+                let waits = writer.applied.is_on() && counted < writer.applied.required as usize;
+                let published = &self.aws.table.state.synchronous;
+                let missing = streams.iter().any(|down| !self.counts_for(published, *down));
+                let behind = self.setup.required > 0 && missing;
+                let readers = streams.iter().fold(0, |bits, down| bits | 1 << down);
+                Look::Writer { waits, behind, readers }
             }
         }
     }
@@ -143,7 +158,8 @@ impl World {
         if self.setup.flaky > 0 && self.rng.u64(0..1_000) < self.setup.flaky {
             look = Look::Failed;
         }
-        if let Look::Writer { .. } = look {
+        if let Look::Writer { readers, .. } = look {
+            self.watch.readers = self.watch.readers.or(Some(readers));
             let (lsn, branch) = (self.members[member].data.lsn, self.members[member].data.branch);
             let setting = self.members[member].writer().map_or_else(String::new, |writer| writer.applied.setting());
             self.branches[branch].probed = lsn;
@@ -152,7 +168,7 @@ impl World {
             }
             self.watch.writes[member] = Some(LastWrite { lsn, at: asked, setting });
         }
-        let failed = look == Look::Failed;
+        let failed = matches!(look, Look::Failed | Look::Refused);
         let seen = &mut self.watch.seen[member];
         if !failed {
             (seen.failures, seen.raised_at) = (0, 0);
@@ -199,7 +215,7 @@ impl World {
         let waking =
             Waking { by: "by watch-clusters".to_owned(), suspicion: Some(suspicion), ..Waking::default() };
         // The last probe failed only when its time was over.
-        self.wakes(waking, 900);
+        self.wakes(Asked::Pass(waking), 900);
         self.watch_reads_soon();
     }
 
@@ -234,22 +250,33 @@ impl World {
         let answers = matches!(self.watch.seen[writer].look, Some(Look::Writer { .. }));
         let of_member = |member: usize| match self.watch.seen[member].look? {
             Look::Writer { .. } if member != writer => Some(Finding::TwoWriters(member)),
-            Look::Writer { waits: true } => Some(Finding::CommitsWait),
+            Look::Writer { waits: true, .. } => Some(Finding::CommitsWait),
+            Look::Writer { behind: true, .. } => Some(Finding::SynchronousSetBehind),
+            Look::Refused if member != writer => Some(Finding::MemberDown(member)),
             Look::Standby { .. } if member == writer => Some(Finding::WriterInRecovery(member)),
             Look::Standby { upstream: None } => Some(Finding::StandbyFrozen(member)),
             Look::Standby { upstream } if answers && upstream != Some(writer) => Some(Finding::StandbyAstray(member)),
             _ => None,
         };
-        Some((0..self.members.len()).filter_map(of_member).collect())
+        let mut wrong: Vec<Finding> = (0..self.members.len()).filter_map(of_member).collect();
+        if let Some(Look::Writer { readers, .. }) = self.watch.seen[writer].look {
+            let back = (0..self.members.len()).filter(|member| self.watch.was_down & readers & (1 << member) != 0);
+            wrong.extend(back.map(Finding::MemberBack));
+            if self.watch.readers.is_some_and(|before| before != readers) {
+                wrong.push(Finding::ReadersChanged(readers));
+            }
+        }
+        Some(wrong)
     }
 
     fn watch_is_certain(&self, finding: Finding, since: Ms) -> bool {
         let read = self.watch.state.as_ref().map_or(0, |(_, read)| *read);
         match finding {
-            Finding::ChangeUnfinished => true,
-            Finding::CommitsWait => self.now() - since >= 10_000,
+            Finding::ChangeUnfinished | Finding::SynchronousSetBehind => true,
+            Finding::CommitsWait | Finding::MemberBack(_) | Finding::ReadersChanged(_) => self.now() - since >= 10_000,
             Finding::TwoWriters(member)
             | Finding::WriterInRecovery(member)
+            | Finding::MemberDown(member)
             | Finding::StandbyFrozen(member)
             | Finding::StandbyAstray(member) => read > since && self.watch.seen[member].asked > read,
         }
@@ -270,9 +297,20 @@ impl World {
     fn watch_tells(&mut self, finding: Finding) {
         story!(self, "watch-clusters: {finding:?}");
         self.tally.count("findings", finding_name(finding));
+        match finding {
+            Finding::MemberDown(member) => self.watch.was_down |= 1 << member,
+            Finding::MemberBack(member) => self.watch.was_down &= !(1 << member),
+            Finding::ReadersChanged(readers) => self.watch.readers = Some(readers),
+            _ => {}
+        }
         let commits_wait = finding == Finding::CommitsWait;
         let waking = Waking { by: format!("by watch-clusters: {finding:?}"), commits_wait, ..Waking::default() };
-        self.wakes(waking, 0);
+        let asked = match finding {
+            Finding::MemberDown(_) | Finding::MemberBack(_) => Asked::Rejoin(waking),
+            Finding::ReadersChanged(_) => Asked::Dns(waking),
+            _ => Asked::Pass(waking),
+        };
+        self.wakes(asked, 0);
     }
 
     /// What a person sets by hand is what the next probe sees.
@@ -308,5 +346,9 @@ fn finding_name(finding: Finding) -> &'static str {
         Finding::WriterInRecovery(_) => "WriterInRecovery",
         Finding::StandbyFrozen(_) => "StandbyFrozen",
         Finding::StandbyAstray(_) => "StandbyAstray",
+        Finding::SynchronousSetBehind => "SynchronousSetBehind",
+        Finding::MemberDown(_) => "MemberDown",
+        Finding::MemberBack(_) => "MemberBack",
+        Finding::ReadersChanged(_) => "ReadersChanged",
     }
 }

@@ -162,7 +162,15 @@ impl World {
             members: (0..setup.members).map(member).collect(),
             branches: vec![first],
             net: Network::default(),
-            aws: Aws { table, zone, pages: Vec::new(), ill: Default::default(), addresses },
+            aws: Aws {
+                table,
+                zone,
+                pages: Vec::new(),
+                ill: Default::default(),
+                commands: Vec::new(),
+                rejoins: BTreeMap::new(),
+                addresses,
+            },
             clients: vec![Client::default(), Client::default(), Client::stubborn()],
             watch: Watch::default(),
             check: Checker::default(),
@@ -280,11 +288,9 @@ impl World {
         self.check_health();
         let now = self.now();
         if now / 5_000 != (now + 500) / 5_000 {
-            self.rejoins();
+            self.people_look();
         }
-        if now / 300_000 != (now + 500) / 300_000 {
-            self.records_follow();
-        }
+
         self.queue.after(500, Event::Turn);
     }
 

@@ -52,7 +52,9 @@ impl Ssm {
                 None => Err(Failure::Transient { call: SEND, source: "the answer has no command id".into() }),
             },
             Err(error) if error.as_service_error().is_some_and(|error| error.is_invalid_instance_id()) => {
-                Ok(Sent::NoAgent(answer(&error).map_or_else(|| "InvalidInstanceId".to_owned(), |answer| answer.to_string())))
+                Ok(Sent::NoAgent(
+                    answer(&error).map_or_else(|| "InvalidInstanceId".to_owned(), |answer| answer.to_string()),
+                ))
             }
             Err(error) => Err(classify(SEND, subject(&what(instance)), error)),
         }

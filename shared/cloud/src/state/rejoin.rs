@@ -90,5 +90,6 @@ fn lost(call: &'static str, member: &str) -> Failure {
 
 fn json(call: &'static str, rejoin: &Rejoin) -> Result<AttributeValue, Failure> {
     let json = serde_json::to_string(rejoin);
-    json.map(|json| text(&json)).map_err(|error| Failure::Broken { call, what: format!("the item is not JSON: {error}") })
+    json.map(|json| text(&json))
+        .map_err(|error| Failure::Broken { call, what: format!("the item is not JSON: {error}") })
 }

@@ -205,8 +205,7 @@ pub(super) fn lasts(seen: &Observed, member: &Member, item: &Rejoin, lasts: Dura
 /// SSM has had no agent on the member for long.
 pub(super) fn no_agent(seen: &Observed, member: &Member, since: Duration) -> Page {
     let id = &member.card.id;
-    let subject =
-        format!("P2 {}: {} cannot be made a standby: SSM does not reach it", seen.cluster, place(member));
+    let subject = format!("P2 {}: {} cannot be made a standby: SSM does not reach it", seen.cluster, place(member));
     Page::about(&subject)
         .line("Seen", &format!("SSM has known no agent on {id} for {} min; EC2 says {}", minutes(since), member.host))
         .line("Done", &format!("nothing; {id} does not start as writer"))

@@ -14,8 +14,9 @@ pub fn changed_once(before: &Now, after: &Now) -> Vec<String> {
     let epochs = |now: &Now| (now.state_epoch, now.epoch);
     let next = |epoch: Option<u64>| epoch.map(|epoch| epoch + 1);
     let rose = after.state_epoch.is_some() && epochs(after) == (next(before.state_epoch), next(before.epoch));
-    let mut broken =
-        unless(rose, || format!("the epochs of state and record went from {:?} to {:?}", epochs(before), epochs(after)));
+    let mut broken = unless(rose, || {
+        format!("the epochs of state and record went from {:?} to {:?}", epochs(before), epochs(after))
+    });
     broken.extend(unless(after.writer.is_some() && after.writer != before.writer, || "the writer is the same".into()));
     broken.extend(unless(after.record.is_some() && after.record != before.record, || "the record did not move".into()));
     broken.extend(unless(after.steady, || "the change is still open".into()));
@@ -59,7 +60,9 @@ pub fn kept(lost: &[Row]) -> Vec<String> {
 /// No two acknowledgements were further apart than `limit`.
 pub fn gap(rows: &[Row], since: Moment, limit: Duration) -> Vec<String> {
     let gap = longest_gap(rows, since);
-    unless(gap <= limit, || format!("{:.1} s without a row, {:.1} s are allowed", gap.as_secs_f64(), limit.as_secs_f64()))
+    unless(gap <= limit, || {
+        format!("{:.1} s without a row, {:.1} s are allowed", gap.as_secs_f64(), limit.as_secs_f64())
+    })
 }
 
 /// The longest time between two acknowledgements of which the later came after `since`.
@@ -72,6 +75,12 @@ pub fn longest_gap(rows: &[Row], since: Moment) -> Duration {
 pub fn paged(pages: &[Page], subject: &str, least: usize, most: usize) -> Vec<String> {
     let count = pages.iter().filter(|page| page.subject().contains(subject)).count();
     unless((least..=most).contains(&count), || format!("{count} pages \"{subject}\", {least} to {most} expected"))
+}
+
+/// Nobody was called: a standby that is back from an earlier scenario may be told of (P3).
+pub fn nobody_called(pages: &[Page]) -> Vec<String> {
+    let calls: Vec<&str> = pages.iter().map(Page::subject).filter(|subject| !subject.starts_with("P3 ")).collect();
+    unless(calls.is_empty(), || format!("paged: {}", calls.join(", ")))
 }
 
 /// The old writer acknowledged nothing any more when the new one had been proven writable.
@@ -184,11 +193,15 @@ mod tests {
     #[test]
     fn pages_are_counted_by_their_subject() {
         let page = |text: &str| Page { at: Moment::default(), text: text.to_owned() };
-        let pages = [page("P1 orders: writer moved to i-2\nSeen  x"), page("P1 orders: not acting\nSeen  writer moved")];
+        let pages =
+            [page("P1 orders: writer moved to i-2\nSeen  x"), page("P1 orders: not acting\nSeen  writer moved")];
         assert_eq!(paged(&pages, "writer moved", 1, 1), Vec::<String>::new());
         assert_eq!(paged(&pages, "writer moved", 2, 2), ["1 pages \"writer moved\", 2 to 2 expected"]);
         assert_eq!(paged(&pages, "paused", 0, 0), Vec::<String>::new());
         assert_eq!(paged(&pages, "not acting", 0, 0).len(), 1);
+        assert_eq!(nobody_called(&pages).len(), 1);
+        assert_eq!(nobody_called(&[page("P3 orders: i-1 is a standby again; nothing was lost")]), Vec::<String>::new());
+        assert_eq!(nobody_called(&[page("")]).len(), 1, "a page without a subject is a page");
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub async fn restart(stage: &mut Stage<'_>) -> Result<(), Stop> {
     let asked = stage.cluster.database.ask(writer.address).await;
     let same = crate::sql::Member::Writable(stage.timeline);
     stage.demand(asked == same, format!("the writer answers {asked:?}, it was {same:?}"));
-    stage.expect(judge::paged(&stage.pages, "", 0, 0));
+    stage.expect(judge::nobody_called(&stage.pages));
     let rows = stage.count_all_kept().await?;
     stage.expect(judge::gap(&rows.acknowledged, stage.struck, seconds(5)));
     Ok(())

@@ -40,10 +40,9 @@ pub async fn without_functions(stage: &mut Stage<'_>) -> Result<(), Stop> {
 async fn reserve(stage: &Stage<'_>, name: &str, count: Option<u64>) -> Result<(), Stop> {
     let function = Fleet::function(name);
     let (call, with) = match count {
-        Some(count) => (
-            "put_function_concurrency",
-            json!({"FunctionName": function, "ReservedConcurrentExecutions": count}),
-        ),
+        Some(count) => {
+            ("put_function_concurrency", json!({"FunctionName": function, "ReservedConcurrentExecutions": count}))
+        }
         None => ("delete_function_concurrency", json!({"FunctionName": function})),
     };
     stage.lab.owner.call("lambda", call, with).await?;

@@ -68,7 +68,10 @@ pub async fn diverged(stage: &mut Stage<'_>) -> Result<(), Stop> {
     let changes = ledger.iter().rev().find_map(changes);
     let lost = rows.lost.len() as u64;
     stage.saw(format!("the ledger counts {} changes of lab_rows", changes.unwrap_or(0)));
-    stage.demand(changes.is_some_and(|changes| changes >= lost), format!("{lost} rows were lost, {changes:?} are listed"));
+    stage.demand(
+        changes.is_some_and(|changes| changes >= lost),
+        format!("{lost} rows were lost, {changes:?} are listed"),
+    );
     Ok(())
 }
 
@@ -103,7 +106,8 @@ mod tests {
 
     #[test]
     fn a_loss_report_is_read() {
-        let loss = json!({"tables": [{"name": "public.other", "changes": 9}, {"name": "public.lab_rows", "changes": 7}]});
+        let loss =
+            json!({"tables": [{"name": "public.other", "changes": 9}, {"name": "public.lab_rows", "changes": 7}]});
         assert_eq!(changes(&json!({"kind": "rejoin", "loss": loss})), Some(7));
         assert_eq!(changes(&json!({"kind": "rejoin", "loss": null})), None);
         assert_eq!(changes(&json!({"kind": "failover"})), None);

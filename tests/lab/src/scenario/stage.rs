@@ -219,7 +219,13 @@ impl<'l> Stage<'l> {
     }
 
     /// Has calls to AWS fail; `count` of them, or all.
-    pub async fn spoil(&mut self, call: &str, fault: &str, count: Option<u32>, caller: Option<&str>) -> Result<(), Stop> {
+    pub async fn spoil(
+        &mut self,
+        call: &str,
+        fault: &str,
+        count: Option<u32>,
+        caller: Option<&str>,
+    ) -> Result<(), Stop> {
         let (service, action) = call.split_once(':').unwrap_or((call, "*"));
         let caller = caller.map(Fleet::function);
         let rule = json!({"service": service, "action": action, "fault": fault, "count": count, "caller": caller});
@@ -345,8 +351,7 @@ impl<'l> Stage<'l> {
                 return Ok(None);
             }
             let ledger = stage.cluster.ledger(&stage.lab.owner).await?;
-            let of_change =
-                |entry: &&Value| entry["kind"] == kind && entry["epoch"].as_u64() == after.state_epoch;
+            let of_change = |entry: &&Value| entry["kind"] == kind && entry["epoch"].as_u64() == after.state_epoch;
             let Some(entry) = ledger.iter().rev().find(of_change).cloned() else { return Ok(None) };
             let moved = entry["record_moved_at_ms"].as_u64().map(Moment::from_ms);
             let row = stage.client.newest().filter(|row| Some(row.at) > moved);
@@ -367,7 +372,8 @@ impl<'l> Stage<'l> {
         self.demand(to == Some(u64::from(from) + 1), format!("the timeline went from {from} to {to:?}"));
         let kind = crate::evidence::Evidence::of(over.entry["evidence"].as_str().unwrap_or_default());
         let number = |field: &str| over.entry[field].as_u64().map_or("no".to_owned(), |number| number.to_string());
-        let said = format!("one failover on evidence {kind}, RTO {} ms, RPO {} bytes", number("rto_ms"), number("rpo_bytes"));
+        let said =
+            format!("one failover on evidence {kind}, RTO {} ms, RPO {} bytes", number("rto_ms"), number("rpo_bytes"));
         self.saw(said);
         Ok(over)
     }
