@@ -31,10 +31,11 @@ replication() { # COMMAND
   as_postgres timeout 10 psql -XAtqwF ' ' -c "$1" \
     -d "$REPLICATION hostaddr=$SOURCE port=$PORT replication=true application_name=rejoin"
 }
-# Sets FORK and PIECES: "TIMELINE FROM TO", where this member's own log goes on beyond the fork. None: it is
-# on the writer's timeline.
+# Sets FORK and PIECES: "TIMELINE FROM TO", where this member's own log goes on beyond the fork. None: it ends
+# before the writer's last timeline begins. TWIN: its own last timeline bears the writer's number, or a higher one,
+# but is not the writer's: each was promoted without having heard of the other. Nothing can rewind that.
 find_fork() {
-  local i name own=0 theirs ours=() others=() end
+  local i name own=0 theirs ours=() others=() end begin=0
   WHY="the writer's timeline is not known"
   theirs=$(replication IDENTIFY_SYSTEM | cut -d ' ' -f 2) && [ -n "$theirs" ] || return
   [ "$theirs" = 1 ] && name='' || name=$(replication "TIMELINE_HISTORY $theirs") || return
@@ -48,9 +49,14 @@ find_fork() {
   name=$(printf '%s/%08X.history' "$WAL" $own)
   [ -e "$name" ] || name=/dev/null
   mapfile -t ours < <(history $own <"$name")
-  FORK=0 PIECES=()
+  FORK=0 PIECES=() TWIN=''
+  ((own < theirs)) || TWIN=$own
   for ((i = 0; i < ${#ours[@]}; i++)); do
     end=${ours[i]#* }
+    if [ "${ours[i]% *}" = "$TWIN" ] && ! ((${#PIECES[@]})); then
+      FORK=$begin PIECES=("$TWIN $FORK $end")
+      break
+    fi
     if ((${#PIECES[@]})); then PIECES+=("${ours[i]% *} $FROM $end"); else
       WHY="the writer's log has nothing in common with this member's"
       [ "${ours[i]% *}" = "${others[i]% *}" ] || return
@@ -58,7 +64,7 @@ find_fork() {
       FORK=$((end < ${others[i]#* } ? end : ${others[i]#* }))
       PIECES=("${ours[i]% *} $FORK $end")
     fi
-    FROM=$end
+    FROM=$end begin=$end
   done
 }
 
@@ -285,7 +291,10 @@ elif [ ! -d "$DATA" ] || [ -e "$JOB/rewinding" ]; then
   rebuild
 else
   save
-  if ! grep -q '"diverged":true' "$JOB/report.json"; then turn || die "$WHY"; else rewind || rebuild; fi
+  if [ -n "$TWIN" ]; then
+    WHY="this member's timeline $TWIN and the writer's are two of one number"
+    rebuild
+  elif ! grep -q '"diverged":true' "$JOB/report.json"; then turn || die "$WHY"; else rewind || rebuild; fi
 fi
 if ! await; then
   hold_data

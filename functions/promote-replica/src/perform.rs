@@ -5,25 +5,18 @@
 use crate::{Cluster, Pass};
 use domain::{
     failover::{Evidence, Ledger, Observed, Page, PromotedSeen, Step, Target},
-    state::{Change, ChangeKind, Holder, Loss, Promoted, State, Synchronous},
+    state::{Change, ChangeKind, Finished, Holder, Loss, Promoted, State, Synchronous},
     time,
 };
-use reconcile::{Failure, Outside, World};
+use reconcile::{Failure, Outside, Turn, World, page_once};
 use std::{net::IpAddr, time::Duration};
-
-/// The lease outlives the invocation by this much: a statement that was under
-/// way when Lambda ended the process may still take effect.
-const AFTER_DEADLINE_MS: u64 = 2_000;
-
-/// No step begins with less time left than this.
-const LEAST_TIME_MS: u64 = 3_000;
-
-/// The same refusal is told again after this long.
-const TELL_AGAIN_MS: u64 = 15 * 60 * 1000;
 
 /// How long one step waits for a member's guard, and how often it looks.
 const GUARD: Duration = Duration::from_secs(15);
 const GUARD_EVERY: Duration = Duration::from_millis(250);
+
+/// What a member that was silent gets to answer once more before it is stopped.
+const SECOND_CHANCE: Duration = Duration::from_millis(500);
 
 /// Failovers that the state item remembers.
 const REMEMBERED: usize = 20;
@@ -98,35 +91,17 @@ impl<O: Outside> Cluster for Pass<O> {
     }
 
     async fn page(&mut self, kind: &str, page: &Page) -> Result<(), Failure> {
-        // What an approval is worth depends on the epoch: at another one it is another page.
-        let what = format!("{kind}#{}", self.state()?.epoch);
-        let told = self.looks.outside.tell_once(&what, self.looks.outside.now_ms(), TELL_AGAIN_MS).await;
-        // Rather told twice than not at all.
-        let first = told.unwrap_or_else(|failure| {
-            tracing::warn!("{}", failure.story());
-            true
-        });
-        if !first {
-            tracing::info!("not paged again within {} min: {}", TELL_AGAIN_MS / 60_000, page.subject);
-            return Ok(());
-        }
-        let Err(failure) = self.send(page).await else { return Ok(()) };
-        if let Err(failure) = self.looks.outside.untell(&what).await {
-            tracing::warn!("{}", failure.story());
-        }
-        Err(failure)
+        page_once(&self.looks.outside, kind, self.state()?.epoch, page).await
     }
 }
 
 impl<O: Outside> Pass<O> {
-    /// A step that Lambda would cut is not begun.
+    fn turn(&self) -> Turn {
+        Turn { pass: self.looks.pass.clone(), deadline_ms: self.deadline_ms }
+    }
+
     fn in_time(&self) -> Result<(), Failure> {
-        let left = self.deadline_ms.saturating_sub(self.looks.outside.now_ms());
-        if left >= LEAST_TIME_MS {
-            return Ok(());
-        }
-        let source = format!("{left} ms are left of this invocation; the next pass goes on");
-        Err(Failure::Transient { call: "pass", source: source.into() })
+        self.turn().in_time(self.looks.outside.now_ms())
     }
 
     fn state(&self) -> Result<&State, Failure> {
@@ -135,7 +110,7 @@ impl<O: Outside> Pass<O> {
     }
 
     fn holder(&self) -> Holder {
-        Holder { id: self.looks.pass.clone(), expires_at_ms: self.deadline_ms + AFTER_DEADLINE_MS }
+        self.turn().holder()
     }
 
     async fn begin(&mut self, epoch: u64, change: &Change) -> Result<(), Failure> {
@@ -193,8 +168,7 @@ impl<O: Outside> Pass<O> {
 
     async fn note_promotion(&mut self, member: &Target, seen: PromotedSeen, before: u32) -> Result<(), Failure> {
         let at_ms = self.looks.outside.now_ms();
-        let promoted =
-            Promoted { member: member.id.clone(), at: seen.lsn, timeline: [before, seen.timeline], at_ms };
+        let promoted = Promoted { member: member.id.clone(), at: seen.lsn, timeline: [before, seen.timeline], at_ms };
         tracing::info!("promoted {}", promoted.sentence());
         self.note(|change| change.promoted = Some(promoted)).await
     }
@@ -203,6 +177,13 @@ impl<O: Outside> Pass<O> {
     /// promotion the proof is missing and a person is told, after it the page
     /// says so.
     async fn stop_host(&mut self, who: &Target) -> Result<(), Failure> {
+        let decided = self.looks.change.as_ref().is_some_and(|change| change.promoted.is_some());
+        // I2: it was silent when this pass asked it first; the stop must not hit one that is back.
+        if !decided && self.looks.outside.probe(who, SECOND_CHANCE).await.answers() {
+            tracing::warn!("{} is not stopped: it answers again", who.id);
+            self.looks.ask_anew();
+            return Ok(());
+        }
         let stopped = self.looks.outside.stop_host(&who.id).await;
         let problem = stopped.err().map(|failure| {
             tracing::warn!("{}", failure.story());
@@ -276,8 +257,7 @@ impl<O: Outside> Pass<O> {
         match self.looks.outside.set_readers(addresses).await {
             Ok(()) => {
                 let readers = addresses.to_vec();
-                self.looks
-                    .changed_records(Ok(|records: &mut domain::records::RecordsSeen| records.reader = readers));
+                self.looks.changed_records(Ok(|records: &mut domain::records::RecordsSeen| records.reader = readers));
                 Ok(())
             }
             Err(failure) => self.record_waits(failure),
@@ -304,13 +284,7 @@ impl<O: Outside> Pass<O> {
 
     /// The page before the phase: a pass that dies in between tells twice,
     /// which is better than never.
-    async fn finish(
-        &mut self,
-        writer: &Target,
-        kind: ChangeKind,
-        ledger: &Ledger,
-        page: &Page,
-    ) -> Result<(), Failure> {
+    async fn finish(&mut self, writer: &Target, kind: ChangeKind, ledger: &Ledger, page: &Page) -> Result<(), Failure> {
         let (epoch, mut failovers) = (self.state()?.epoch, self.state()?.failovers_ms.clone());
         let now = self.looks.outside.now_ms();
         let word = if kind == ChangeKind::Failover { "failover" } else { "switchover" };
@@ -322,7 +296,9 @@ impl<O: Outside> Pass<O> {
             failovers.push(now);
             failovers.drain(..failovers.len().saturating_sub(REMEMBERED));
         }
-        self.looks.outside.finish(epoch, &self.looks.pass, &writer.id, now, &failovers).await?;
+        let timeline = ledger.timeline[1].max(self.state()?.timeline);
+        let finished = Finished { writer: writer.id.clone(), at_ms: now, failovers_ms: failovers, timeline };
+        self.looks.outside.finish(epoch, &self.looks.pass, &finished).await?;
         self.holds_lease = false;
         Ok(())
     }

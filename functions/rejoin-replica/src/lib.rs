@@ -37,8 +37,8 @@ pub const CALLS: [&str; 11] = [
 /// longer than a pass lives (60 s), so that what it could not tell is told again.
 const TELLING_MS: u64 = 120_000;
 
-/// Steps of one member in one pass: find the command, note its end, forget it,
-/// begin anew; then nothing is left that needs no time.
+/// Steps of one member in one pass: find the command, note how it failed, begin
+/// anew; then nothing is left that needs no time.
 const MOST_STEPS: u32 = 5;
 
 /// One pass over one cluster.
@@ -55,8 +55,11 @@ enum Line {
 
 /// How a step ended.
 enum Done {
-    /// The member may be looked at again.
+    /// What is known of its way has changed: it is looked up again.
     Next,
+    /// Its way is at its end. The look at the member is older than that, so
+    /// nothing new is begun by it.
+    Over,
     /// Nothing more can be done about it now, and why.
     Enough(String),
 }
@@ -97,9 +100,13 @@ impl<O: Members> Pass<O> {
                 self.turn.in_time(self.looks.outside.now_ms())?;
                 tracing::info!("{id}: {step}");
                 story.push(Line::Did(format!("{id}: {step}")));
-                if let Done::Enough(why) = self.perform(id, &step).await? {
-                    story.push(Line::Waits(format!("{id}: {why}")));
-                    return Ok(story);
+                match self.perform(id, &step).await? {
+                    Done::Next => {}
+                    Done::Over => return Ok(story),
+                    Done::Enough(why) => {
+                        story.push(Line::Waits(format!("{id}: {why}")));
+                        return Ok(story);
+                    }
                 }
             }
         }
@@ -158,7 +165,7 @@ impl<O: Members> Pass<O> {
 
     async fn forget(&self, id: &str, item: &Rejoin) -> Result<Done, Failure> {
         self.looks.outside.forget_rejoin(id, item).await?;
-        Ok(Done::Next)
+        Ok(Done::Over)
     }
 
     /// Tells a person, once: of two passes that see the same end, one tells. The

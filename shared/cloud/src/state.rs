@@ -18,7 +18,7 @@ use crate::{
 use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use domain::{
     lsn::Lsn,
-    state::{Change, GuardSeen, Holder, State, Synchronous},
+    state::{Change, Finished, GuardSeen, Holder, State, Synchronous},
 };
 use item::{number, text};
 use reconcile::Failure;
@@ -177,8 +177,7 @@ impl StateTable {
         self.write(cluster, write).await
     }
 
-    /// Ends the change: `writer` writes, the phase is steady, the lease is free.
-    /// `failovers_ms` are the times of the last failovers, this one among them.
+    /// Ends the change: the phase is steady, the lease is free.
     ///
     /// # Errors
     ///
@@ -188,19 +187,19 @@ impl StateTable {
         cluster: &str,
         epoch: u64,
         holder_id: &str,
-        writer: &str,
-        now_ms: u64,
-        failovers_ms: &[u64],
+        finished: &Finished,
     ) -> Result<(), Failure> {
         let mut write = Write::of_changer(epoch, holder_id);
-        write.set = "#writer = :writer, #phase = :steady, #changed_at_ms = :changed, #failovers_ms = :failovers";
+        write.set = "#writer = :writer, #phase = :steady, #changed_at_ms = :changed, #failovers_ms = :failovers, \
+                     #timeline = :timeline";
         write.remove = "#holder, #expires_at_ms, #change";
-        let failovers = failovers_ms.iter().copied().map(number).collect();
+        let failovers = finished.failovers_ms.iter().copied().map(number).collect();
         write.values.extend([
-            (":writer", text(writer)),
+            (":writer", text(&finished.writer)),
             (":steady", text(item::STEADY)),
-            (":changed", number(now_ms)),
+            (":changed", number(finished.at_ms)),
             (":failovers", AttributeValue::L(failovers)),
+            (":timeline", number(u64::from(finished.timeline))),
         ]);
         self.write(cluster, write).await
     }

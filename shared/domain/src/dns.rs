@@ -82,6 +82,9 @@ pub fn decide(looks: &[Observed]) -> Decision<Step, Reason> {
     let writer = match writer_step(seen, &well, records) {
         Ok(step) => step,
         Err(Reason::NotOpenYet) => return Decision::Wait(Reason::NotOpenYet),
+        // The state item is read before the records: a change of writer that
+        // begins in between looks like this.
+        Err(_) if !was_not_ours_before(looks) => return Decision::Act(vec![Step::LookAgain]),
         Err(reason) => return Decision::Refuse(reason),
     };
     let reader = reader_step(looks, &well, records);
@@ -109,6 +112,17 @@ fn writer_step(seen: &Observed, well: &Steady<'_>, records: &RecordsSeen) -> Res
         }
         (addresses, epoch) => Err(Reason::RecordNotOurs { addresses: addresses.to_vec(), epoch, ours }),
     }
+}
+
+/// Whether an earlier look, [`APART`] from the newest, found the writer record
+/// not to be ours, too.
+fn was_not_ours_before(looks: &[Observed]) -> bool {
+    let newest = looks.last().map_or(0, |seen| seen.looked_at_ms);
+    let apart = |seen: &&Observed| Duration::from_millis(newest.saturating_sub(seen.looked_at_ms)) >= APART;
+    looks.iter().filter(apart).any(|seen| match (&seen.records, steady(seen)) {
+        (Seen::Known(records), Ok(well)) => writer_step(seen, &well, records).is_err(),
+        _ => false,
+    })
 }
 
 /// The step that lets the reader record name the standbys that can be read from.
@@ -166,16 +180,17 @@ fn serves_in_any(looks: &[Observed], id: &str) -> Serves {
         let member = seen.member(id).filter(|member| member.sql.answers());
         member.is_some_and(|member| steady(seen).is_ok_and(|well| well.streams(&member.card.name)))
     };
-    let times = (looks.first(), looks.last());
-    let span = match times {
-        (Some(first), Some(last)) => last.looked_at_ms.saturating_sub(first.looked_at_ms),
-        _ => 0,
-    };
     match looks.iter().any(serves) {
         true => Serves::Yes,
-        false if Duration::from_millis(span) >= APART => Serves::No,
+        false if span(looks) >= APART => Serves::No,
         false => Serves::OneLook,
     }
+}
+
+/// From the first look of the pass to the last.
+fn span(looks: &[Observed]) -> Duration {
+    let times = looks.first().zip(looks.last());
+    Duration::from_millis(times.map_or(0, |(first, last)| last.looked_at_ms.saturating_sub(first.looked_at_ms)))
 }
 
 impl Reason {

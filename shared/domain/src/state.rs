@@ -21,6 +21,8 @@ pub struct State {
     /// When the last failovers were finished, in milliseconds since 1970, oldest
     /// first; planned switchovers are not among them.
     pub failovers_ms: Vec<u64>,
+    /// The timeline of the last writer that a change made; 0 before the first.
+    pub timeline: u32,
     /// Acknowledged commits up to this position may be on the writer alone,
     /// whatever the published set says: a successor must have come this far.
     pub floor: Option<Lsn>,
@@ -43,11 +45,25 @@ impl State {
             change: None,
             changed_at_ms: 0,
             failovers_ms: Vec::new(),
+            timeline: 0,
             floor: None,
             pause: None,
             approval: None,
         }
     }
+}
+
+/// What the state item keeps when a change of writer is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finished {
+    /// Instance id of the writer.
+    pub writer: String,
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// When the last failovers were finished; replaces the list in the item.
+    pub failovers_ms: Vec<u64>,
+    /// The writer's timeline, the highest there is.
+    pub timeline: u32,
 }
 
 /// A person asked to be left alone.

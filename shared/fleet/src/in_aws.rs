@@ -6,7 +6,7 @@ use domain::{
     failover::{Host, Page, PromotedSeen, Sql, Target},
     lsn::Lsn,
     records::RecordsSeen,
-    state::{Approval, Change, GuardSeen, Holder, Pause, State, Synchronous},
+    state::{Approval, Change, Finished, GuardSeen, Holder, Pause, State, Synchronous},
 };
 use postgres::Connector;
 use reconcile::{Failure, Outside};
@@ -81,15 +81,8 @@ impl Outside for InAws<'_> {
         self.clients.states.publish_synchronous(self.cluster(), epoch, holder, set, floor).await
     }
 
-    async fn finish(
-        &self,
-        epoch: u64,
-        holder: &str,
-        writer: &str,
-        at_ms: u64,
-        failovers_ms: &[u64],
-    ) -> Result<(), Failure> {
-        self.clients.states.finish(self.cluster(), epoch, holder, writer, at_ms, failovers_ms).await
+    async fn finish(&self, epoch: u64, holder: &str, finished: &Finished) -> Result<(), Failure> {
+        self.clients.states.finish(self.cluster(), epoch, holder, finished).await
     }
 
     async fn abandon(&self, epoch: u64, holder: &str) -> Result<(), Failure> {

@@ -31,6 +31,7 @@ struct Standby {
     conninfo: String,
     receiver: Option<Receiver>,
     timeline: u32,
+    known_timeline: u32,
 }
 
 #[derive(Deserialize)]
@@ -88,6 +89,7 @@ impl From<Standby> for StandbySeen {
         let timeline = seen.receiver.as_ref().map_or(0, |receiver| receiver.timeline).max(seen.timeline);
         StandbySeen {
             timeline,
+            known_timeline: seen.known_timeline.max(timeline),
             received: seen.received,
             replayed: seen.replayed,
             system_id: seen.system_id.cast_unsigned(),

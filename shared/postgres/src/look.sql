@@ -35,7 +35,9 @@ SELECT CASE
             (SELECT min_recovery_end_timeline FROM pg_control_recovery()),
             (SELECT max(('x' || left(name, 8))::bit(32)::bigint)
                FROM pg_ls_waldir()
-              WHERE name ~ '^[0-9A-F]{24}$' AND right(name, 16) = (SELECT segment FROM position)))))
+              WHERE name ~ '^[0-9A-F]{24}$' AND right(name, 16) = (SELECT segment FROM position))),
+        'known_timeline', (SELECT coalesce(max(('x' || left(name, 8))::bit(32)::bigint), 1)
+            FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{8}[.]history$')))
     ELSE json_build_object('writer', json_build_object(
         -- Not from the control file: it shows the old timeline until a checkpoint.
         'timeline', ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint,

@@ -124,10 +124,11 @@ impl<O: Outside> Looks<O> {
         self
     }
 
-    /// The next look asks everybody, also who did not answer in this pass.
+    /// The next look asks everybody, also who did not answer in this pass, and
+    /// reads the records again.
     pub fn ask_anew(&mut self) {
         self.silent.clear();
-        self.hosts = None;
+        (self.hosts, self.records) = (None, None);
     }
 
     /// Looks at everything that the next decision needs.

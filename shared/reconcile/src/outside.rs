@@ -10,7 +10,7 @@ use domain::{
     failover::{Host, Page, PromotedSeen, Sql, Target},
     lsn::Lsn,
     records::RecordsSeen,
-    state::{Approval, Change, GuardSeen, Holder, Pause, State, Synchronous},
+    state::{Approval, Change, Finished, GuardSeen, Holder, Pause, State, Synchronous},
 };
 use serde_json::Value;
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
@@ -51,16 +51,9 @@ pub trait Outside {
         set: &Synchronous,
         floor: Option<Lsn>,
     ) -> Result<(), Failure>;
-    /// Ends the change, if the lease is the holder's: `writer` writes, the phase
-    /// is steady, the lease free. `failovers_ms` replaces the list in the item.
-    async fn finish(
-        &self,
-        epoch: u64,
-        holder: &str,
-        writer: &str,
-        at_ms: u64,
-        failovers_ms: &[u64],
-    ) -> Result<(), Failure>;
+    /// Ends the change, if the lease is the holder's: the phase is steady, the
+    /// lease free.
+    async fn finish(&self, epoch: u64, holder: &str, finished: &Finished) -> Result<(), Failure>;
     /// Gives the change up, if the lease is the holder's: the writer stays, the
     /// phase is steady, the lease free. The epoch stays advanced.
     async fn abandon(&self, epoch: u64, holder: &str) -> Result<(), Failure>;

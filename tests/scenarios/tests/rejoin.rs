@@ -20,7 +20,8 @@ fn printed(transactions: u64) -> String {
         }),
     };
     let report = serde_json::json!({
-        "outcome": "rewound", "diverged": transactions > 0, "loss": loss, "saved": "/var/lib/understudy/lost/x", "seconds": 4,
+        "outcome": "rewound", "diverged": transactions > 0, "loss": loss, "saved": "/var/lib/understudy/lost/x",
+        "seconds": 4,
     });
     format!("{report}\n")
 }
@@ -56,18 +57,26 @@ fn is_back(world: &World, what: &str) {
     assert_eq!(inner.commands.len(), 1, "{what}: {:?}", inner.commands);
 }
 
+/// Commands, pages, and members on their way.
+fn counts(world: &World) -> [usize; 3] {
+    let inner = world.see();
+    [inner.commands.len(), inner.pages.len(), inner.rejoin.len()]
+}
+
 #[test]
 fn an_old_writer_becomes_a_standby_and_one_page_says_what_it_lost() {
     let world = waiting(vec![Ok(printed(3))]);
     let reports = passes(&world, 4);
-    let outcomes: Vec<&str> =
-        reports.iter().map(|report| report.as_ref().unwrap().as_ref().unwrap().outcome).collect();
+    let outcomes: Vec<&str> = reports.iter().map(|report| report.as_ref().unwrap().as_ref().unwrap().outcome).collect();
     assert_eq!(outcomes, ["acted", "acted", "steady", "steady"], "{reports:?}");
     is_back(&world, "no trouble");
     let inner = world.see();
     assert_eq!(inner.pages.len(), 1);
     let page = &inner.pages[0];
-    assert_eq!(page.subject, "P2 orders: i-c (eu-west-1c) is a standby again; 3 transactions (112 bytes of log) only it had");
+    assert_eq!(
+        page.subject,
+        "P2 orders: i-c (eu-west-1c) is a standby again; 3 transactions (112 bytes of log) only it had"
+    );
     assert!(page.text.contains("saved on i-c in /var/lib/understudy/lost/x"), "{}", page.text);
     let (key, entry) = inner.ledger.first_key_value().unwrap();
     assert!(key.starts_with("ledger#2026-03-30T03:12:1") && key.ends_with("#rejoin#7"), "{key}");
@@ -93,10 +102,11 @@ fn whatever_is_cut_is_finished_by_the_next_pass() {
                 passes(&world, 12);
                 let what = format!("{trouble:?}, a command of {runs:?}, {}", world.see().calls[call - 1]);
                 is_back(&world, &what);
-                match world.see().pages.len() {
+                let inner = world.see();
+                match inner.pages.len() {
                     1 => {}
                     // It was sent, and the pass could not say so.
-                    2 => drop(told_twice.insert(world.see().calls[call - 1])),
+                    2 => drop(told_twice.insert(inner.calls[call - 1])),
                     other => panic!("{what}: {other} pages"),
                 }
             }
@@ -184,10 +194,13 @@ fn an_agent_that_is_not_there_yet_costs_no_try_and_one_that_stays_away_one_page(
     let world = waiting(vec![Ok(printed(0))]);
     world.see().has_agent = false;
     passes(&world, 2);
-    assert_eq!((world.see().commands.len(), world.see().pages.len()), (0, 0));
+    assert_eq!(counts(&world), [0, 0, 1]);
     passes(&world, 10);
     assert_eq!(world.see().pages.len(), 1);
-    assert_eq!(world.see().pages[0].subject, "P2 orders: i-c (eu-west-1c) cannot be made a standby: SSM does not reach it");
+    assert_eq!(
+        world.see().pages[0].subject,
+        "P2 orders: i-c (eu-west-1c) cannot be made a standby: SSM does not reach it"
+    );
     world.see().has_agent = true;
     passes(&world, 3);
     is_back(&world, "the agent came");
@@ -222,7 +235,7 @@ fn nothing_is_sent_when_the_state_is_another_by_then() {
     world.see().state.epoch = 8;
     let ended = world.run(slow).unwrap();
     assert!(matches!(ended, Err(Failure::LostRace { .. })), "{ended:?}");
-    assert_eq!((world.see().commands.len(), world.see().rejoin.len()), (0, 0));
+    assert_eq!(counts(&world), [0, 0, 0]);
 }
 
 fn world_run(world: &World) {

@@ -139,8 +139,7 @@ impl World {
             self.members[member].life += 1;
         }
         self.crashes(member);
-        let guards = &mut self.members[member].guards;
-        (guards.holds_since, guards.written) = (None, None);
+        self.members[member].guards.written = None;
         self.changed();
     }
 
@@ -171,7 +170,11 @@ impl World {
     /// `start.sh` runs (again).
     pub(crate) fn boots_after(&mut self, member: usize, span: Ms) {
         let host = self.members[member].host.boot;
-        self.queue.after(span, Event::Boot { member, host });
+        let guards = &mut self.members[member].guards;
+        // One `start.sh` at a time: it holds a lock.
+        guards.turn += 1;
+        let turn = guards.turn;
+        self.queue.after(span, Event::Boot { member, host, turn });
     }
 
     /// What EC2 says of a host; the answer may lag behind by some seconds.

@@ -16,6 +16,9 @@ use std::collections::BTreeMap;
 /// A writer is called healthy after this long without a blemish.
 const HEALTHY: Ms = 6_000;
 
+/// What a probe saw so long before a change began, the change must know.
+const TELLING: Ms = 4_000;
+
 /// Whether a person altered a member's `synchronous_standby_names` last.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Hand {
@@ -49,7 +52,7 @@ pub struct Checker {
     mishaps: BTreeMap<u64, u32>,
     /// Members that stood still when their guard was believed to have stopped them.
     stood_still: [bool; MOST],
-    /// What probes had seen of the old writer when the change began.
+    /// What probes had seen of the old writer a moment before the change began.
     known: u64,
     /// Safe rows may be on no successor: a person said so.
     forgiven: bool,
@@ -144,15 +147,14 @@ impl World {
         let before = self.check.official;
         self.check.official = tip;
         for branch in 0..self.branches.len() {
-            let kept = self.shared(branch, tip, end);
+            let kept = self.common(branch, tip, end);
             let history = &self.branches[branch];
-            let lost = |acked: u64| kept.is_none_or(|limit| acked > limit) && acked > 0;
+            let lost = |acked: u64| acked > kept;
             let (safe, any) = (lost(history.acked_safe), lost(history.acked));
-            let (acked_safe, acked, probed) = (history.acked_safe, history.acked, history.probed);
+            let (acked_safe, acked) = (history.acked_safe, history.acked);
             let is_before = branch == before;
-            let kept = kept.unwrap_or(0);
             if any && is_before {
-                self.check_loss(&change, member, [kept, acked_safe, acked, probed], safe);
+                self.check_loss(&change, member, [kept, acked_safe, acked], safe);
             }
             // What is lost is lost once.
             let history = &mut self.branches[branch];
@@ -161,8 +163,8 @@ impl World {
         }
     }
 
-    fn check_loss(&mut self, change: &Change, member: usize, at: [u64; 4], safe: bool) {
-        let [kept, acked_safe, acked, probed] = at;
+    fn check_loss(&mut self, change: &Change, member: usize, at: [u64; 3], safe: bool) {
+        let [kept, acked_safe, acked] = at;
         let from = self.place(&change.from);
         self.tally.count("events", "promotions that lose rows");
         let approved = change.approval.is_some();
@@ -190,9 +192,10 @@ impl World {
         };
         if said > self.setup.policy.max_lost_bytes {
             self.violates(format!("{id} takes over and loses {said} bytes, more than the policy allows"));
-        } else if kept + said < probed.min(acked).min(self.check.known) {
+        } else if kept + said < self.check.known.min(acked) {
             self.violates(format!(
-                "{id} takes over at {kept}; {said} bytes were said to be lost, a probe had seen {probed}, acknowledged {acked}"
+                "{id} takes over at {kept}; {said} bytes were said to be lost, a probe had seen {}, acknowledged {acked}",
+                self.check.known
             ));
         }
     }
@@ -218,11 +221,13 @@ impl World {
             ("CommitsFrozen", !self.can_acknowledge(from))
         } else if sure.contains("its guard stops PostgreSQL after") {
             // A host whose time stands still obeys no guard: documented, and counted here.
-            self.check.stood_still[from] |= running && host.hung;
-            if running && host.hung {
+            let just = host.went_on.is_some_and(|at| self.now() - at < 4_000);
+            let stands = running && (host.hung || just);
+            self.check.stood_still[from] |= stands;
+            if stands {
                 self.tally.count("events", "self-fenced by a host that stands still");
             }
-            ("SelfFenced", !running || host.hung)
+            ("SelfFenced", !running || stands)
         } else {
             ("none", false)
         };
@@ -273,7 +278,8 @@ impl World {
         let word = if change.kind == ChangeKind::Failover { "failovers begun" } else { "switchovers begun" };
         self.tally.count("events", word);
         let Some(from) = self.place(&change.from) else { return };
-        self.check.known = self.branches[self.members[from].data.branch].probed;
+        let before = self.now().saturating_sub(TELLING);
+        self.check.known = self.branches[self.members[from].data.branch].probed_by(before);
         // A call that takes seconds acts on a look that is seconds old.
         if change.kind == ChangeKind::Switchover || self.aws.ill[0].slow > 0 {
             return;

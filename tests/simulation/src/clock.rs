@@ -26,7 +26,7 @@ pub(crate) enum Event {
     /// A standby tries to connect to its upstream.
     Connect { down: usize, life: u32 },
     /// The boot guard of a member looks.
-    Boot { member: usize, host: u32 },
+    Boot { member: usize, host: u32, turn: u32 },
     /// The guard of a running writer looks.
     Guard { member: usize, life: u32 },
     /// `watch-clusters` probes a member.

@@ -148,6 +148,7 @@ impl World {
             if world.members[member].host.boot == boot && world.members[member].host.hung {
                 story!(world, "{} goes on", world.id(member));
                 world.members[member].host.hung = false;
+                world.members[member].host.went_on = Some(world.now());
                 world.changed();
             }
         });

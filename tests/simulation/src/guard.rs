@@ -3,7 +3,7 @@
 
 use crate::{
     clock::{Event, Ms},
-    member::Process,
+    member::{Guards, Process},
     mutation::Mutation,
     network::AWS,
     story,
@@ -14,9 +14,12 @@ use domain::{
     state::{ChangeKind, GuardSeen},
 };
 
-/// How long before the end of its time to live the guard orders the end, so
-/// that PostgreSQL is dead when the time is up: a poll (2 s) and a stop.
-const BUDGET: Ms = 5_000;
+/// How long before the end of its time to live the guard begins the end: as
+/// `STOP` in `guard.sh`.
+const STOP: Ms = 2_000;
+
+/// It reads the state item so often, and looks at the standbys every second.
+const READS: Ms = 2_000;
 
 /// A person looks after a standby that has not streamed for so long.
 const PEOPLE: Ms = 60_000;
@@ -29,9 +32,12 @@ impl World {
     }
 
     /// A turn of `start.sh` while PostgreSQL does not run.
-    pub(crate) fn boot_turn(&mut self, member: usize, boot: u32) {
+    pub(crate) fn boot_turn(&mut self, member: usize, boot: u32, turn: u32) {
         let again = self.between(1_000, 1_600);
         let me = &self.members[member];
+        if me.guards.turn != turn {
+            return;
+        }
         if me.host.boot != boot || !me.host.up || !matches!(me.process, Process::Down) {
             return;
         }
@@ -58,16 +64,16 @@ impl World {
         let free = self.mutation == Some(Mutation::NoBootGuard);
         if (named && steady && !peer_writes) || free {
             let late = self.between(30, 1_900);
-            return self.soon(late, move |world| world.boot_ends(member, boot));
+            return self.soon(late, move |world| world.boot_ends(member, boot, turn));
         }
         self.holds(member, read);
         self.boots_after(member, again);
     }
 
     /// It may start: it says so first.
-    fn boot_ends(&mut self, member: usize, boot: u32) {
+    fn boot_ends(&mut self, member: usize, boot: u32, turn: u32) {
         let me = &self.members[member];
-        if me.host.boot != boot || !me.host.up || !matches!(me.process, Process::Down) {
+        if me.guards.turn != turn || me.host.boot != boot || !me.host.up || !matches!(me.process, Process::Down) {
             return;
         }
         if me.host.hung {
@@ -89,10 +95,6 @@ impl World {
 
     /// It writes what it holds for, once for each thing that it reads.
     fn holds(&mut self, member: usize, read: (u64, bool, Option<String>)) {
-        let now = self.queue.now();
-        let me = &self.members[member];
-        let since = me.guards.holds_since.unwrap_or(now);
-        self.members[member].guards.holds_since = Some(since);
         let me = &self.members[member];
         if me.guards.written.as_ref() == Some(&read) {
             return;
@@ -113,7 +115,6 @@ impl World {
     /// `exec postgres`.
     fn launches(&mut self, member: usize, boot: u32) {
         self.members[member].process = Process::Starting;
-        self.members[member].guards.holds_since = None;
         self.changed();
         let recovery = self.between(300, 2_500);
         self.soon(recovery, move |world| world.launched(member, boot));
@@ -149,7 +150,8 @@ impl World {
         let ttl = u64::from(self.setup.policy.ttl_s) * 1_000;
         let ignores = self.mutation == Some(Mutation::GuardIgnoresTtl);
         let Some(writer) = self.members[member].writer_mut() else { return };
-        let alone = now - writer.contact >= ttl.saturating_sub(BUDGET) && !ignores;
+        let limit = writer.contact + ttl.saturating_sub(STOP);
+        let alone = now >= limit && !ignores;
         if (told.is_some() || alone) && !writer.stopping {
             writer.stopping = true;
             let clean = told == Some(true);
@@ -157,38 +159,39 @@ impl World {
                 self.tally.count("guard", "SelfFenced");
             }
             story!(self, "the guard of {} stops PostgreSQL (alone: {alone}, in order: {clean})", self.id(member));
-            let takes = if clean { self.between(150, 2_500) } else { self.between(100, 2_400) };
+            let takes = if clean { self.between(150, 2_500) } else { self.between(50, STOP - 100) };
             self.soon(takes, move |world| world.guard_stops(member, life, clean));
         }
-        self.queue.after(2_000, Event::Guard { member, life });
+        let next = limit.saturating_sub(now).clamp(200, 1_000);
+        self.queue.after(next, Event::Guard { member, life });
     }
 
     /// What it reads: whether to stop (in order), and whom it is in touch with.
     fn guard_reads(&mut self, member: usize, now: Ms) -> Option<bool> {
-        if self.reaches_table(member) {
-            let state = &self.aws.table.state;
-            let me = self.id(member);
-            let replaced = state.change.as_ref().filter(|change| change.from == me).map(|change| change.kind);
-            let other = state.change.is_none() && state.writer.as_deref() != Some(me);
-            let writer = self.members[member].writer_mut()?;
-            let before = std::mem::replace(&mut writer.told_to_stop, replaced.is_some());
-            if other {
-                return Some(false);
-            }
-            return match replaced {
-                Some(kind) if before => Some(kind == ChangeKind::Switchover),
-                Some(_) => None,
-                None => {
-                    writer.contact = now;
-                    None
-                }
-            };
-        }
         let writer = self.members[member].writer_mut()?;
-        if writer.streams.iter().flatten().any(|stream| stream.flushed.is_some()) {
-            writer.contact = now;
+        // A row alone is no contact: the standby must have said something since the last look.
+        let looked = std::mem::replace(&mut writer.looked, now);
+        if writer.streams.iter().flatten().any(|stream| stream.flushed.is_some() && stream.heard > looked) {
+            writer.contact = looked;
         }
-        None
+        if now < writer.reads_at || !self.reaches_table(member) {
+            return None;
+        }
+        let state = &self.aws.table.state;
+        let me = self.id(member);
+        let replaced = state.change.as_ref().filter(|change| change.from == me).map(|change| change.kind);
+        let other = state.change.is_none() && state.writer.as_deref() != Some(me);
+        let writer = self.members[member].writer_mut()?;
+        let before = std::mem::replace(&mut writer.told_to_stop, replaced.is_some());
+        writer.reads_at = now + if replaced.is_some() { READS / 2 } else { READS };
+        match replaced {
+            _ if other => Some(false),
+            Some(kind) => before.then_some(kind == ChangeKind::Switchover),
+            None => {
+                writer.contact = now;
+                None
+            }
+        }
     }
 
     fn guard_stops(&mut self, member: usize, life: u32, clean: bool) {
@@ -242,7 +245,8 @@ impl World {
         let data = &mut self.members[member].data;
         (data.branch, data.lsn, data.checkpoint) = (branch, lsn, lsn);
         (data.standby, data.upstream, data.setting, data.slots) = (true, Some(writer), None, 0);
-        self.members[member].guards = Default::default();
+        let guards = &mut self.members[member].guards;
+        *guards = Guards { turn: guards.turn, ..Guards::default() };
         let copying = self.between(500, 8_000);
         self.boots_after(member, copying);
     }

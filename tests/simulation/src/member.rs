@@ -44,6 +44,8 @@ pub struct Host {
     pub up: bool,
     /// Whether its processes stand still.
     pub hung: bool,
+    /// When they last went on.
+    pub went_on: Option<Ms>,
     /// Counts boots and ends: what was planned for an earlier one does not happen.
     pub boot: u32,
     /// Its hardware is dead: it runs again only after a stop and a start.
@@ -129,6 +131,10 @@ pub struct Writer {
     pub pending: VecDeque<Commit>,
     /// The sending ends of its streams.
     pub streams: [Option<Sender>; MOST],
+    /// When its guard last looked at the standbys, and when it next reads the state item.
+    pub looked: Ms,
+    /// See above.
+    pub reads_at: Ms,
     /// When its guard last reached the state item or saw a standby.
     pub contact: Ms,
     /// Whether its guard read, at its last turn, that it shall end.
@@ -170,8 +176,8 @@ pub struct Guards {
     pub written: Option<(u64, bool, Option<String>)>,
     /// The item of the boot guard.
     pub item: Option<GuardSeen>,
-    /// Since when it holds.
-    pub holds_since: Option<Ms>,
+    /// Counts turns of `start.sh`: only the last that was planned is taken.
+    pub turn: u32,
     /// Since when this standby should stream and does not.
     pub astray_since: Option<Ms>,
 }
@@ -187,8 +193,29 @@ pub struct Branch {
     pub acked_safe: u64,
     /// The highest acknowledged commit of any kind.
     pub acked: u64,
-    /// The highest position that a probe of `watch-clusters` saw.
-    pub probed: u64,
+    /// The last positions that probes of `watch-clusters` saw, and when.
+    pub probed: VecDeque<(Ms, u64)>,
+}
+
+impl Branch {
+    /// A history that begins.
+    #[must_use]
+    pub fn new(timeline: u32, parent: Option<(usize, u64)>) -> Self {
+        Branch { timeline, parent, acked_safe: 0, acked: 0, probed: VecDeque::new() }
+    }
+
+    /// What probes had seen by a moment.
+    #[must_use]
+    pub fn probed_by(&self, moment: Ms) -> u64 {
+        self.probed.iter().filter(|(at, _)| *at <= moment).map(|(_, lsn)| *lsn).max().unwrap_or(0)
+    }
+
+    pub(crate) fn is_probed(&mut self, at: Ms, lsn: u64) {
+        self.probed.push_back((at, lsn));
+        if self.probed.len() > 12 {
+            self.probed.pop_front();
+        }
+    }
 }
 
 /// One member.

@@ -13,7 +13,7 @@ use domain::{
     failover::{Host, Page, PromotedSeen, Sql, Target},
     lsn::Lsn,
     records::RecordsSeen,
-    state::{Approval, Change, GuardSeen, Holder, Pause, State, Synchronous},
+    state::{Approval, Change, Finished, GuardSeen, Holder, Pause, State, Synchronous},
 };
 use reconcile::{Failure, Outside};
 use serde_json::Value;
@@ -135,18 +135,11 @@ impl Outside for Port {
         .await
     }
 
-    async fn finish(
-        &self,
-        epoch: u64,
-        holder: &str,
-        writer: &str,
-        at_ms: u64,
-        failovers_ms: &[u64],
-    ) -> Result<(), Failure> {
-        let (holder, writer, failovers) = (holder.to_owned(), writer.to_owned(), failovers_ms.to_vec());
+    async fn finish(&self, epoch: u64, holder: &str, finished: &Finished) -> Result<(), Failure> {
+        let (holder, finished) = (holder.to_owned(), finished.clone());
         self.write(move |world, _| {
             let kind = world.aws.table.state.change.as_ref().map(|change| change.kind).unwrap_or_default();
-            world.aws.table.finish(epoch, &holder, &writer, at_ms, &failovers)?;
+            world.aws.table.finish(epoch, &holder, &finished)?;
             world.check_finish(epoch, kind);
             Ok(())
         })

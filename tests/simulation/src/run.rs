@@ -12,7 +12,7 @@ use crate::{
 
 /// After the trouble, all is well within this: an hour's limit on failovers
 /// apart, the longest wait is that of `rejoin-replica` after a failed copy (10 minutes).
-const PATIENCE: Ms = 1_000_000;
+const PATIENCE: Ms = 1_500_000;
 
 /// All must be well for so long.
 const STAYS: Ms = 6_000;

@@ -62,6 +62,8 @@ impl World {
             applied,
             pending: VecDeque::new(),
             streams: [const { None }; MOST],
+            looked: now,
+            reads_at: now,
             contact: now,
             told_to_stop: false,
             stopping: false,
@@ -167,8 +169,7 @@ impl World {
         let data = &self.members[member].data;
         let (parent, fork) = (data.branch, data.lsn);
         let timeline = self.branches[parent].timeline + 1;
-        let branch = Branch { timeline, parent: Some((parent, fork)), acked_safe: 0, acked: 0, probed: 0 };
-        self.branches.push(branch);
+        self.branches.push(Branch::new(timeline, Some((parent, fork))));
         let tip = self.branches.len() - 1;
         story!(self, "{} is promoted: timeline {timeline} forks off at {fork}", self.id(member));
         let data = &mut self.members[member].data;
@@ -187,6 +188,18 @@ impl World {
                 return Some(limit);
             }
             let (parent, fork) = self.branches[at].parent?;
+            (at, limit) = (parent, limit.min(fork));
+        }
+    }
+
+    /// Up to where the history of `branch` is also that of `tip`, which ends at `end`.
+    pub(crate) fn common(&self, branch: usize, tip: usize, end: u64) -> u64 {
+        let (mut at, mut limit) = (branch, u64::MAX);
+        loop {
+            if let Some(shared) = self.shared(at, tip, end) {
+                return shared.min(limit);
+            }
+            let Some((parent, fork)) = self.branches[at].parent else { return 0 };
             (at, limit) = (parent, limit.min(fork));
         }
     }

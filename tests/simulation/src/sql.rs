@@ -49,6 +49,7 @@ impl World {
         let own = &self.members[member].data;
         StandbySeen {
             timeline: self.branches[own.branch].timeline,
+            known_timeline: self.branches[own.branch].timeline,
             received: received.map(Lsn),
             replayed: Some(Lsn(replayed)),
             system_id: 42,

@@ -2,7 +2,7 @@
 //!
 //! The conditions are those of `cloud::state`, in the words of the trait.
 
-use domain::state::{Approval, Change, Holder, Pause, State, Synchronous};
+use domain::state::{Approval, Change, Finished, Holder, Pause, State, Synchronous};
 use reconcile::Failure;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -92,18 +92,12 @@ impl Table {
         Ok(())
     }
 
-    pub(crate) fn finish(
-        &mut self,
-        epoch: u64,
-        me: &str,
-        writer: &str,
-        at_ms: u64,
-        failovers_ms: &[u64],
-    ) -> Result<(), Failure> {
+    pub(crate) fn finish(&mut self, epoch: u64, me: &str, finished: &Finished) -> Result<(), Failure> {
         self.only_if(self.is_my_change(epoch, me))?;
-        self.state.writer = Some(writer.to_owned());
-        self.state.changed_at_ms = at_ms;
-        self.state.failovers_ms = failovers_ms.to_vec();
+        self.state.writer = Some(finished.writer.clone());
+        self.state.changed_at_ms = finished.at_ms;
+        self.state.failovers_ms = finished.failovers_ms.clone();
+        self.state.timeline = finished.timeline;
         self.state.change = None;
         self.free();
         Ok(())

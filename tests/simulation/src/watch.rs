@@ -100,10 +100,11 @@ impl World {
     }
 
     pub(crate) fn watch_reads(&mut self, run: u32) {
-        if self.watch.run != run || !self.watch.runs {
+        let now = self.now();
+        // Read in the meantime: this turn has been moved.
+        if self.watch.run != run || !self.watch.runs || now < self.watch.reads_at {
             return;
         }
-        let now = self.now();
         let ill = self.aws.ill[0];
         if ill.down == 0 && !(ill.throttled > 0 && self.chance(50)) {
             self.watch.state = Some((self.aws.table.state.clone(), now));
@@ -162,7 +163,7 @@ impl World {
             self.watch.readers = self.watch.readers.or(Some(readers));
             let (lsn, branch) = (self.members[member].data.lsn, self.members[member].data.branch);
             let setting = self.members[member].writer().map_or_else(String::new, |writer| writer.applied.setting());
-            self.branches[branch].probed = lsn;
+            self.branches[branch].is_probed(asked, lsn);
             if self.check.by_hand[member] == Hand::Unseen {
                 self.check.by_hand[member] = Hand::Seen;
             }

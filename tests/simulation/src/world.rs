@@ -112,6 +112,7 @@ fn member(place: usize) -> Member {
             changed: 0,
             up: true,
             hung: false,
+            went_on: None,
             boot: 0,
             dead: false,
         },
@@ -155,7 +156,7 @@ impl World {
         };
         let forgets = mutation == Some(Mutation::ForgetEpoch);
         let table = Table { state, told: BTreeMap::new(), ledger: BTreeMap::new(), forgets };
-        let first = Branch { timeline: 1, parent: None, acked_safe: 0, acked: 0, probed: 0 };
+        let first = Branch::new(1, None);
         let mut world = World {
             queue: Queue::default(),
             rng: fastrand::Rng::with_seed(setup.seed ^ 0x5157_1e5d),
@@ -270,7 +271,7 @@ impl World {
             Event::Ack { up, down, conn, to, again } => self.ack_arrives(up, down, conn, to, again),
             Event::Beat { up, down, conn } => self.beats(up, down, conn),
             Event::Connect { down, life } => self.connects(down, life),
-            Event::Boot { member, host } => self.boot_turn(member, host),
+            Event::Boot { member, host, turn } => self.boot_turn(member, host, turn),
             Event::Guard { member, life } => self.guard_turn(member, life),
             Event::Probe { member, run } => self.watch_probes(member, run),
             Event::ReadState { run } => self.watch_reads(run),
@@ -309,7 +310,9 @@ impl World {
         (self.setup.loss, self.setup.cut, self.setup.flaky) = (0, 0, 0);
         for member in 0..self.members.len() {
             self.members[member].disk_full = false;
-            self.members[member].host.hung = false;
+            if std::mem::take(&mut self.members[member].host.hung) {
+                self.members[member].host.went_on = Some(self.now());
+            }
             self.recovers(member);
         }
         if !self.watch.runs {

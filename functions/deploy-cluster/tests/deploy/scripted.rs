@@ -115,6 +115,7 @@ pub fn serving(streaming: &[u8]) -> Vec<Sql> {
         let receiver = ReceiverSeen { streaming: true, silent_for: Duration::ZERO, upstream: Some(address(1)) };
         Sql::Standby(StandbySeen {
             timeline: 1,
+            known_timeline: 1,
             received: Some(Lsn(7)),
             replayed: Some(Lsn(7)),
             system_id: 1,

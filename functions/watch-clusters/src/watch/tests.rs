@@ -72,6 +72,7 @@ pub(super) fn standby(upstream: Option<IpAddr>) -> Sql {
     let receiver = ReceiverSeen { streaming: true, silent_for: Duration::ZERO, upstream };
     Sql::Standby(StandbySeen {
         timeline: 1,
+        known_timeline: 1,
         received: Some(Lsn(700)),
         replayed: Some(Lsn(600)),
         system_id: 7,

@@ -119,6 +119,7 @@ pub fn writer() -> Sql {
 pub fn standby(upstream: Option<IpAddr>) -> Sql {
     Sql::Standby(StandbySeen {
         timeline: 1,
+        known_timeline: 1,
         received: Some(Lsn(0x900)),
         replayed: None,
         system_id: 7,

@@ -201,7 +201,8 @@ mod tests {
         ];
         for (status, details, expected) in table {
             let said: Value = json!({
-                "Status": status, "StatusDetails": details, "StandardOutputContent": "out", "StandardErrorContent": "why",
+                "Status": status, "StatusDetails": details,
+                "StandardOutputContent": "out", "StandardErrorContent": "why",
             });
             let (config, replay) = answer(200, said.to_string());
             assert_eq!(ssm(&config).command("i-0a1", "c-1").await.unwrap(), expected, "{status}");

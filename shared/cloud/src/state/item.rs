@@ -52,6 +52,7 @@ pub(super) fn state(item: &Item) -> Result<State, String> {
         // Nothing has changed since the first member claimed the cluster.
         changed_at_ms: whole(item, "changed_at_ms")?.unwrap_or(0),
         failovers_ms: numbers(item, "failovers_ms")?,
+        timeline: small(item, "timeline")?,
         floor: position(item, "floor")?,
         pause: whole(item, "paused_until_ms")?
             .map(|until_ms| {
@@ -73,9 +74,13 @@ pub(super) fn guard(item: &Item) -> Result<GuardSeen, String> {
         holds: string(item, "held")? == Some("yes"),
         clean: string(item, "shutdown")? == Some("clean"),
         checkpoint: position(item, "checkpoint_lsn")?,
-        timeline: u32::try_from(whole(item, "timeline")?.unwrap_or(0)).map_err(|_| "timeline is too large")?,
+        timeline: small(item, "timeline")?,
         disk_full: string(item, "disk_full")? == Some("yes"),
     })
+}
+
+fn small(item: &Item, name: &str) -> Result<u32, String> {
+    u32::try_from(whole(item, name)?.unwrap_or(0)).map_err(|_| format!("{name} is too large"))
 }
 
 fn position(item: &Item, name: &str) -> Result<Option<Lsn>, String> {

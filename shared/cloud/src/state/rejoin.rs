@@ -93,3 +93,85 @@ fn json(call: &'static str, rejoin: &Rejoin) -> Result<AttributeValue, Failure> 
     json.map(|json| text(&json))
         .map_err(|error| Failure::Broken { call, what: format!("the item is not JSON: {error}") })
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may stop")]
+mod tests {
+    use super::*;
+    use crate::replay::{Reply, answer, json_error, kind, script};
+    use serde_json::{Value, json};
+
+    const JSON: &str = r#"{"epoch":7,"attempt":1,"began_at_ms":5,"command":"c-1"}"#;
+
+    fn item() -> Rejoin {
+        serde_json::from_str(JSON).unwrap()
+    }
+
+    fn key() -> Value {
+        json!({ "cluster": { "S": "orders" }, "item": { "S": "rejoin#i-0a1" } })
+    }
+
+    #[tokio::test]
+    async fn the_item_is_read_consistently() {
+        let (config, replay) = answer(200, json!({ "Item": { "rejoin": { "S": JSON } } }).to_string());
+        let table = StateTable::new(&config, "lab-state");
+        assert_eq!(table.rejoin("orders", "i-0a1").await.unwrap(), Some(item()));
+        let asked = replay.only().json();
+        assert_eq!((&asked["Key"], &asked["ConsistentRead"]), (&key(), &json!(true)));
+        let (config, _) = answer(200, "{}");
+        assert_eq!(StateTable::new(&config, "lab-state").rejoin("orders", "i-0a1").await.unwrap(), None);
+        for bad in [json!({ "rejoin": { "S": "{}" } }), json!({ "rejoin": { "N": "1" } }), json!({ "x": { "S": "" } })]
+        {
+            let (config, _) = answer(200, json!({ "Item": bad }).to_string());
+            let failure = StateTable::new(&config, "lab-state").rejoin("orders", "i-0a1").await.unwrap_err();
+            assert_eq!(kind(&failure), "broken", "{failure}");
+            assert!(failure.to_string().contains("the item rejoin#i-0a1"), "{failure}");
+        }
+    }
+
+    #[tokio::test]
+    async fn it_is_written_only_where_it_is_as_before() {
+        let (config, replay) = answer(200, "{}");
+        StateTable::new(&config, "lab-state").note_rejoin("orders", "i-0a1", None, &item()).await.unwrap();
+        let first = replay.only().json();
+        assert_eq!(first["ConditionExpression"], "attribute_not_exists(#item)");
+        assert_eq!((&first["Item"]["item"], &first["Item"]["rejoin"]), (&key()["item"], &json!({ "S": JSON })));
+
+        let (config, replay) = answer(200, "{}");
+        let after = Rejoin { told_long: true, ..item() };
+        StateTable::new(&config, "lab-state").note_rejoin("orders", "i-0a1", Some(&item()), &after).await.unwrap();
+        let second = replay.only().json();
+        assert_eq!(second["ConditionExpression"], "#rejoin = :before");
+        assert_eq!(second["ExpressionAttributeNames"], json!({ "#rejoin": "rejoin" }));
+        assert_eq!(second["ExpressionAttributeValues"], json!({ ":before": { "S": JSON } }));
+
+        let (config, _) = answer(400, json_error("ConditionalCheckFailedException", "x"));
+        let table = StateTable::new(&config, "lab-state");
+        assert_eq!(kind(&table.note_rejoin("orders", "i-0a1", None, &item()).await.unwrap_err()), "lost race");
+    }
+
+    #[tokio::test]
+    async fn a_write_whose_answer_was_lost_is_no_race() {
+        fn met_itself(asked: &crate::replay::Asked) -> (u16, String) {
+            let found = json!({ "write_id": asked.json()["Item"]["write_id"] });
+            let error = json!({ "__type": "ConditionalCheckFailedException", "message": "x", "Item": found });
+            (400, error.to_string())
+        }
+        let (config, replay) = script([Reply::Broken, Reply::Made(met_itself)]);
+        StateTable::new(&config, "lab-state").note_rejoin("orders", "i-0a1", None, &item()).await.unwrap();
+        assert_eq!(replay.asked().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn it_is_deleted_only_where_it_is_as_before_or_gone() {
+        let (config, replay) = answer(200, "{}");
+        StateTable::new(&config, "lab-state").forget_rejoin("orders", "i-0a1", &item()).await.unwrap();
+        let asked = replay.only().json();
+        assert_eq!(asked["Key"], key());
+        assert_eq!(asked["ConditionExpression"], "attribute_not_exists(#item) OR #rejoin = :before");
+        assert_eq!(asked["ExpressionAttributeNames"], json!({ "#item": "item", "#rejoin": "rejoin" }));
+        let (config, _) = answer(400, json_error("ConditionalCheckFailedException", "x"));
+        let table = StateTable::new(&config, "lab-state");
+        assert_eq!(kind(&table.forget_rejoin("orders", "i-0a1", &item()).await.unwrap_err()), "lost race");
+    }
+}

@@ -135,17 +135,19 @@ async fn only_the_holder_publishes_the_synchronous_set() {
 
 #[tokio::test]
 async fn finish_names_the_writer_and_frees_the_lease() {
+    let finished = Finished { writer: "i-0b2".into(), at_ms: 1234, failovers_ms: vec![5, 1234], timeline: 2 };
     let (config, replay) = answer(200, "{}");
-    table(&config).finish("orders", 7, "req-1", "i-0b2", 1234, &[5, 1234]).await.unwrap();
+    table(&config).finish("orders", 7, "req-1", &finished).await.unwrap();
     let (update, condition, values) = written(&replay);
     assert_eq!(
         update,
-        "SET write_id = :write_id, writer = :writer, phase = :steady, changed_at_ms = :changed, failovers_ms = :failovers REMOVE holder, expires_at_ms, change"
+        "SET write_id = :write_id, writer = :writer, phase = :steady, changed_at_ms = :changed, failovers_ms = :failovers, timeline = :timeline REMOVE holder, expires_at_ms, change"
     );
     assert_eq!(condition, "epoch = :epoch AND holder = :me AND phase = :changing");
     let expected = json!({
         ":epoch": { "N": "7" }, ":me": { "S": "req-1" }, ":changing": { "S": "changing" }, ":steady": { "S": "steady" },
         ":writer": { "S": "i-0b2" }, ":changed": { "N": "1234" }, ":failovers": { "L": [{ "N": "5" }, { "N": "1234" }] },
+        ":timeline": { "N": "2" },
     });
     assert_eq!(values, expected);
 }

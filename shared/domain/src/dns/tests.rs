@@ -43,7 +43,20 @@ fn the_writer_record_names_the_writer_of_the_state_item() {
         ),
     ];
     for (name, seen, expected) in table {
-        assert_eq!(decide(&[seen]), expected, "{name}");
+        if let Decision::Refuse(_) = expected {
+            // A change that began between the two reads of one look.
+            assert_eq!(decide(std::slice::from_ref(&seen)), Decision::Act(vec![Step::LookAgain]), "{name}");
+            let soon = APART - Duration::from_millis(1);
+            assert_eq!(
+                decide(&[seen.clone(), seen.clone().later(soon)]),
+                Decision::Act(vec![Step::LookAgain]),
+                "{name}"
+            );
+            assert_eq!(decide(&[well(), seen.clone().later(APART)]), Decision::Act(vec![Step::LookAgain]), "{name}");
+            assert_eq!(decide(&[seen.clone(), seen.later(APART)]), expected, "{name}");
+        } else {
+            assert_eq!(decide(&[seen]), expected, "{name}");
+        }
     }
 }
 
@@ -141,7 +154,8 @@ fn both_records_in_one_go() {
 #[test]
 fn a_page_says_what_to_do() {
     let seen = mine().records(&["i-b"], Some(8), BOTH);
-    let Decision::Refuse(reason) = decide(std::slice::from_ref(&seen)) else { panic!("not refused") };
+    let looks = [seen.clone(), seen.clone().later(APART)];
+    let Decision::Refuse(reason) = decide(&looks) else { panic!("not refused") };
     let page = reason.page(&seen);
     assert_eq!(page.subject, "P1 orders: the writer record is not ours, and is left alone");
     assert!(

@@ -69,6 +69,12 @@ pub(super) fn choose<'a>(seen: &'a Observed, from: &str) -> Result<Survivor<'a>,
             bytes: chosen.furthest.behind(ahead.furthest),
         });
     }
+    // PostgreSQL would give a second history the number of one that it has not heard of, and nothing
+    // could tell the two apart afterwards.
+    let taken = seen.state.timeline;
+    if chosen.standby.known_timeline.max(chosen.standby.timeline) < taken {
+        return Err(Reason::TimelineUnknown { member: chosen.member.card.id.clone(), taken });
+    }
     Ok(*chosen)
 }
 

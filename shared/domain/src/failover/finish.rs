@@ -136,6 +136,8 @@ fn repaired(seen: &Observed, change: &Change) -> Synchronous {
     let new = change.promoted.as_ref().map(|promoted| promoted.member.as_str());
     let stays = |member: &&Member| match &member.sql {
         Sql::Standby(_) => true,
+        // A person who approved a loss wants writes back, not a wait for who does not answer.
+        _ if change.approval.is_some() => false,
         _ => old.names.contains(&member.card.name) && !matches!(member.host, Host::Stopped | Host::Terminated),
     };
     let others =

@@ -164,6 +164,21 @@ pub enum Reason {
     },
     /// Every standby that answers is marked never to be promoted.
     NobodyMayBePromoted,
+    /// The best standby never heard of the last writer's timeline, and would give
+    /// its own the same number.
+    TimelineUnknown {
+        /// Which standby.
+        member: String,
+        /// The timeline.
+        taken: u32,
+    },
+    /// A member that may have heard the writer lately did not answer this look.
+    WitnessSilent {
+        /// Which member.
+        member: String,
+        /// How much longer it is waited for.
+        left: Duration,
+    },
     /// A standby that may not be promoted has more log than the best that may.
     SurvivorAhead {
         /// Who is ahead.
@@ -246,6 +261,7 @@ impl Reason {
                 | Reason::AwaitingStop(_)
                 | Reason::AwaitingFence { .. }
                 | Reason::Grace(_)
+                | Reason::WitnessSilent { .. }
         )
     }
 
@@ -298,6 +314,8 @@ impl Reason {
             Reason::AwaitingFence { .. } => "awaiting-fence",
             Reason::DifferentDatabases { .. } => "different-databases",
             Reason::NobodyMayBePromoted => "nobody-may-be-promoted",
+            Reason::TimelineUnknown { .. } => "timeline-unknown",
+            Reason::WitnessSilent { .. } => "witness-silent",
             Reason::SurvivorAhead { .. } => "survivor-ahead",
             Reason::WouldLose { .. } => "would-lose",
             Reason::LossUnknown { .. } => "loss-unknown",
@@ -402,6 +420,16 @@ impl fmt::Display for Reason {
                 write!(f, "{one} and {other} are not copies of one database (system identifiers differ)")
             }
             Reason::NobodyMayBePromoted => write!(f, "every standby that answers is marked never to be promoted"),
+            Reason::TimelineUnknown { member, taken } => write!(
+                f,
+                "{member}, the best standby, never heard of timeline {taken}, the last writer's, and would give its \
+                 own history the same number"
+            ),
+            Reason::WitnessSilent { member, left } => write!(
+                f,
+                "{member}, which may still hear the writer, did not answer this look; it is waited for for {} more",
+                seconds(*left)
+            ),
             Reason::SurvivorAhead { survivor, chosen, bytes: ahead } => {
                 write!(f, "{survivor} has {} more log than {chosen}, the best that may be promoted", bytes(*ahead))
             }

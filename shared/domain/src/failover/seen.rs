@@ -76,6 +76,9 @@ pub struct StreamSeen {
 pub struct StandbySeen {
     /// Timeline it has received (or, when it never streamed, replayed).
     pub timeline: u32,
+    /// The highest timeline that it knows of, by its history files: the next
+    /// promotion on it takes the number after this.
+    pub known_timeline: u32,
     /// `pg_last_wal_receive_lsn()`; falls back to the segment start after a
     /// restart without an upstream, so never trusted alone.
     pub received: Option<Lsn>,

@@ -283,6 +283,11 @@ fn advice(seen: &Observed, reason: &Reason) -> String {
             "bring {writer} back, which loses nothing; or promote all the same, whatever is lost: {}",
             approve(seen, "\"data_loss_bytes\":\"any\"")
         ),
+        Reason::TimelineUnknown { member, taken } => format!(
+            "bring {writer} back, or a standby that followed it: {}; if they are lost for good, on {member}: \
+             sudo -u postgres touch /var/lib/understudy/data/pg_wal/{taken:08X}.history, which marks the number as taken",
+            start_the_silent(seen)
+        ),
         Reason::Paused { .. } => format!(
             "to end the pause: {}",
             invoke(seen, &format!("{{\"resume\":{{\"cluster\":\"{}\"}}}}", seen.cluster))

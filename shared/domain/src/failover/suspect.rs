@@ -13,6 +13,10 @@ use std::time::Duration;
 /// own time-outs (5 s) to have spoken.
 const PROBE_PATH_BROKEN: Duration = Duration::from_secs(10);
 
+/// How long the writer must be silent before a standby that does not answer is
+/// taken for lost, too: one look at it may be lost, two more are then made.
+const MISSING_WITNESS: Duration = Duration::from_secs(6);
+
 /// The writer did not answer this look. Decides whether a change begins.
 pub(super) fn judge(seen: &Observed, writer: &Member) -> Decision<Step, Reason> {
     match witnesses(seen, writer).and_then(|lines| damped(seen, writer).map(|()| lines)) {
@@ -74,6 +78,16 @@ fn second_witness(seen: &Observed, writer: &Member, silent_for: Duration) -> Res
             });
         }
         heard_before = Some(heard_before.map_or(receiver.silent_for, |other| other.min(receiver.silent_for)));
+    }
+    let absent = seen.members.iter().find(|member| {
+        member.card.id != writer.card.id
+            && !matches!(member.host, Host::Stopped | Host::Terminated)
+            && matches!(member.sql, Sql::Silent(_) | Sql::NotAsked)
+    });
+    if let (Some(member), Some(left)) = (absent, MISSING_WITNESS.checked_sub(silent_for))
+        && !left.is_zero()
+    {
+        return Err(Reason::WitnessSilent { member: member.card.id.clone(), left });
     }
     match (survivors.len(), &writer.host) {
         (0, Host::Stopping | Host::ShuttingDown) => Ok(format!("EC2 says {}", writer.host)),

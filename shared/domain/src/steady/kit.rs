@@ -33,6 +33,7 @@ pub fn writer(streaming: &[&str]) -> Sql {
 pub fn standby() -> Sql {
     Sql::Standby(StandbySeen {
         timeline: 2,
+        known_timeline: 2,
         received: Some(Lsn(900 << 20)),
         replayed: Some(Lsn(900 << 20)),
         system_id: 42,

@@ -5,6 +5,7 @@ use domain::{
     decision::Decision,
     failover::{Host, Observed, Seen, Sql, Step, decide},
     lsn::Lsn,
+    state::Approval,
 };
 
 #[test]
@@ -104,6 +105,15 @@ fn i11_order_after_promotion() {
         (
             "one whose host is off does not: commits wait for none",
             promoted().sql("i-c", silent()).host("i-c", Host::Stopped),
+            &format!("apply [], publish [] above 0/389, {record}, stop i-a, readers 10.0.2.10"),
+        ),
+        (
+            "nor one that does not answer when a person approved a loss",
+            promoted().sql("i-c", silent()).with(|seen| {
+                if let Some(change) = &mut seen.state.change {
+                    change.approval = Some(Approval { epoch: 6, data_loss_bytes: None, expires_at_ms: NOW });
+                }
+            }),
             &format!("apply [], publish [] above 0/389, {record}, stop i-a, readers 10.0.2.10"),
         ),
         (

@@ -37,6 +37,7 @@ pub fn writer(lsn: u64, timeline: u32) -> Sql {
 pub fn streaming(lsn: u64, upstream: &str, silent_s: f64) -> Sql {
     Sql::Standby(StandbySeen {
         timeline: 1,
+        known_timeline: 1,
         received: Some(Lsn(lsn)),
         replayed: Some(Lsn(lsn)),
         system_id: 42,

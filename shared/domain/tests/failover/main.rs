@@ -57,6 +57,17 @@ fn i3_two_witnesses() {
             "refuse: probe-path-broken",
         ),
         (
+            "a standby that does not answer may still hear it",
+            writer_dead().suspected(5, 5.9).sql("i-c", silent()),
+            "wait: witness-silent",
+        ),
+        ("for a while", writer_dead().suspected(6, 6.0).sql("i-c", silent()).required(2), "begin 6, freeze i-b"),
+        (
+            "not one that is off",
+            writer_dead().sql("i-c", silent()).host("i-c", Host::Stopped).required(2),
+            "begin 6, freeze i-b",
+        ),
+        (
             "receivers that are gone are a witness",
             writer_dead().sql("i-b", cut(900, "i-a")).sql("i-c", cut(880, "i-a")),
             BEGIN,
@@ -151,6 +162,13 @@ fn i7_right_candidate() {
         }
         other => other,
     };
+    let heard_of = |sql: Sql, timeline| match sql {
+        Sql::Standby(mut standby) => {
+            standby.known_timeline = timeline;
+            Sql::Standby(standby)
+        }
+        other => other,
+    };
     let older = |sql: Sql| match sql {
         Sql::Standby(mut standby) => {
             standby.timeline = 0;
@@ -178,6 +196,16 @@ fn i7_right_candidate() {
             "refuse: different-databases",
         ),
         ("not one on an older timeline", frozen_for_takeover().sql("i-b", older(frozen(999))), "promote i-c"),
+        (
+            "nobody who would take the last writer's number again",
+            frozen_for_takeover().with(|seen| seen.state.timeline = 2),
+            "refuse: timeline-unknown",
+        ),
+        (
+            "who has heard of it takes the next",
+            frozen_for_takeover().with(|seen| seen.state.timeline = 2).sql("i-b", heard_of(frozen(900), 2)),
+            "promote i-b",
+        ),
     ]);
 }
 
@@ -205,8 +233,9 @@ fn i8_lag_gate() {
 
 #[test]
 fn i9_quorum() {
+    let waited = || writer_dead().suspected(6, 6.0);
     check(&[
-        ("ANY 1 (2): both must be seen", writer_dead().sql("i-c", silent()), "refuse: quorum-missing"),
+        ("ANY 1 (2): both must be seen", waited().sql("i-c", silent()), "refuse: quorum-missing"),
         (
             "also when the writer is off",
             writer_dead().sql("i-c", silent()).host("i-a", Host::Stopped),
@@ -214,7 +243,7 @@ fn i9_quorum() {
         ),
         (
             "ANY 2 (2): one is enough",
-            writer_dead().sql("i-c", silent()).required(2),
+            waited().sql("i-c", silent()).required(2),
             "begin 6, freeze i-b",
         ),
         (
@@ -223,7 +252,7 @@ fn i9_quorum() {
             "refuse: below-floor",
         ),
         ("one that reaches the floor does not", writer_dead().with(|seen| seen.state.floor = Some(Lsn(900))), BEGIN),
-        ("nobody answers", writer_dead().sql("i-b", silent()).sql("i-c", silent()), "refuse: no-standby-answers"),
+        ("nobody answers", waited().sql("i-b", silent()).sql("i-c", silent()), "refuse: no-standby-answers"),
     ]);
 }
 

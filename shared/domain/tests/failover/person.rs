@@ -49,7 +49,7 @@ fn i8_an_approval_opens_what_it_names_once() {
     let mib = 1024 * 1024;
     let behind = |bytes: u64| writer_dead().asynchronous().last_lsn(900 + bytes);
     let unknown = || writer_dead().asynchronous();
-    let quorum = || writer_dead().sql("i-c", silent());
+    let quorum = || writer_dead().suspected(6, 6.0).sql("i-c", silent());
     check(&[
         ("without one it is held", behind(2 * mib), "refuse: would-lose"),
         ("up to the bytes that it names", approved(behind(2 * mib), 6, Some(2 * mib), 1), BEGIN),

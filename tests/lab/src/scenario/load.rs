@@ -1,4 +1,4 @@
-//! Heavy writing: rows of 32 KiB, straight to one member.
+//! Heavy writing, straight to one member.
 
 use crate::{
     clock::Moment,
@@ -18,6 +18,15 @@ const ROW: u64 = 32 * 1024;
 /// What a row takes of the log at least.
 pub const LEAST: u64 = ROW / 2;
 
+/// What is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Rows of 32 KiB.
+    Rows,
+    /// Messages of 1 MB in the log, and nothing in any table.
+    Log,
+}
+
 /// Acknowledged rows: number and time.
 type Acked = Arc<Mutex<Vec<(i64, Moment)>>>;
 
@@ -35,10 +44,10 @@ impl Drop for Load {
 
 impl Load {
     /// Begins to write.
-    pub fn start(database: Database, address: IpAddr) -> Load {
+    pub fn start(database: Database, address: IpAddr, kind: Kind) -> Load {
         let acked = Acked::default();
         let noted = Arc::clone(&acked);
-        Load { acked, task: tokio::spawn(write(database, address, noted)) }
+        Load { acked, task: tokio::spawn(write(database, address, kind, noted)) }
     }
 
     /// Whether it has ended: a statement failed.
@@ -64,7 +73,7 @@ impl Load {
 }
 
 /// Writes until a statement fails; why it did.
-async fn write(database: Database, address: IpAddr, acked: Acked) -> String {
+async fn write(database: Database, address: IpAddr, kind: Kind, acked: Acked) -> String {
     let client = match database.connect(address).await {
         Ok(client) => client,
         Err(why) => return why,
@@ -75,7 +84,12 @@ async fn write(database: Database, address: IpAddr, acked: Acked) -> String {
     }
     // Numbers go on where an earlier load in this table ended.
     let mut number = i64::try_from(Moment::now().0).unwrap_or_default();
-    let insert = "INSERT INTO lab_load SELECT $1, string_agg(md5(random()::text), '') FROM generate_series(1, 1024)";
+    let insert = match kind {
+        Kind::Rows => {
+            "INSERT INTO lab_load SELECT $1, string_agg(md5(random()::text), '') FROM generate_series(1, 1024)"
+        }
+        Kind::Log => "SELECT pg_logical_emit_message(false, 'lab', $1::bigint || repeat('x', 1000000))",
+    };
     loop {
         number += 1;
         match timeout(STATEMENT, client.execute(insert, &[&number])).await {

@@ -2,10 +2,10 @@
 
 use super::{
     judge,
-    load::Load,
+    load::{Kind, Load},
     stage::{Stage, Stop},
 };
-use crate::{cluster::Cluster, failover::last_probe};
+use crate::{clock::Moment, cluster::Cluster, failover::last_probe};
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -16,7 +16,7 @@ const fn seconds(seconds: u64) -> Duration {
 /// A1
 pub async fn stop(stage: &mut Stage<'_>) -> Result<(), Stop> {
     let writer = stage.writer()?.id;
-    stage.struck = crate::clock::Moment::now();
+    stage.struck = Moment::now();
     stage.ec2("stop_instances", &writer).await?;
     stage.failover(seconds(60)).await?;
     stage.count_all_kept().await.map(drop)
@@ -70,12 +70,21 @@ pub async fn with_a_standby(stage: &mut Stage<'_>) -> Result<(), Stop> {
     let said = stage.ask(&approval).await?;
     stage.saw(format!("approve: {}: {}", said.outcome, said.because));
     stage.demand(said.outcome == "acted", format!("the approval was not taken: {}", said.because));
-    let over = stage.failover(seconds(90)).await?;
+    let over = stage.failover_noted(seconds(90)).await?;
     let logged = over.entry["approval"]["epoch"].as_u64();
     stage.demand(logged == stage.before.state_epoch, "the ledger does not have the approval");
     let again = stage.ask(&approval).await?;
     stage.saw(format!("the same approval again: {}", again.because));
     stage.expect(judge::refused(&again.outcome, &again.because, "worth nothing"));
+    // The new writer's commits wait for the dead standby, until a person brings it back.
+    let back = Moment::now();
+    stage
+        .until("rows, once the standby is back", seconds(60), async |stage| {
+            stage.power_on().await?;
+            Ok(stage.writes().then_some(()))
+        })
+        .await?;
+    stage.saw(format!("rows again {:.1} s after the standby was powered on", Moment::now().seconds_since(back)));
     stage.count().await.map(drop)
 }
 
@@ -109,12 +118,12 @@ pub async fn never_promoted(stage: &mut Stage<'_>) -> Result<(), Stop> {
 pub async fn full_disk(stage: &mut Stage<'_>) -> Result<(), Stop> {
     let writer = stage.writer()?;
     stage.strike(&writer.id, "fill-disk").await?;
-    // What is left inside PostgreSQL's own files is used up.
-    let load = Load::start(stage.cluster.database.clone(), writer.address);
+    // The segments of the log that are there already are used up: then PostgreSQL panics.
+    let load = Load::start(stage.cluster.database.clone(), writer.address, Kind::Log);
     stage.until("the disk to be full", seconds(40), async |_| Ok(load.ended().then_some(()))).await?;
     stage.page(&["disk-full"], seconds(60)).await?;
     stage.quiet(seconds(6)).await?;
-    let grown = crate::clock::Moment::now();
+    let grown = Moment::now();
     stage.fault(&writer.id, "grow-disk").await?;
     let row = stage.row_after(grown, seconds(60)).await?;
     stage.saw(format!("rows again {:.1} s after the disk had grown", row.at.seconds_since(grown)));
@@ -128,7 +137,7 @@ pub async fn heavy(stage: &mut Stage<'_>) -> Result<(), Stop> {
     for standby in &standbys {
         stage.fault(&writer.id, &format!("cut-from/{}", standby.id)).await?;
     }
-    let load = Load::start(stage.cluster.database.clone(), writer.address);
+    let load = Load::start(stage.cluster.database.clone(), writer.address, Kind::Rows);
     let behind = format!("SELECT pg_current_wal_lsn() - '{}'", received(stage, &standbys[0].id).await?);
     let lag = stage
         .until("a lag of 4 MiB", seconds(30), async |stage| {

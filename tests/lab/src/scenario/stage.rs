@@ -16,6 +16,7 @@ use crate::{
     pages::{self, Page},
     progress::Step,
     sql::Member,
+    steady,
 };
 use domain::card::CardMember;
 use serde::Deserialize;
@@ -211,6 +212,11 @@ impl<'l> Stage<'l> {
         self.fault(id, fault).await
     }
 
+    /// Starts what is stopped, and stops what is dead, as a person does.
+    pub async fn power_on(&mut self) -> Result<usize, Stop> {
+        Ok(steady::power_on(self.lab, &self.cluster).await?)
+    }
+
     /// Calls EC2 about one instance, as its owner: `stop_instances`, `start_instances`.
     pub async fn ec2(&mut self, call: &str, id: &str) -> Result<(), Stop> {
         self.step.tell(format!("{call} {id}"));
@@ -343,6 +349,14 @@ impl<'l> Stage<'l> {
 
     /// The end of a change of writer of this kind: finished, in the ledger, its record moved, a row accepted.
     pub async fn change(&mut self, kind: &str, limit: Duration) -> Result<Over, Stop> {
+        let over = self.change_noted(kind, limit).await?;
+        let moved = over.moment("record_moved_at_ms").unwrap_or_default();
+        self.row_after(moved, Duration::from_secs(20)).await?;
+        Ok(over)
+    }
+
+    /// The same, whether or not rows are accepted.
+    async fn change_noted(&mut self, kind: &str, limit: Duration) -> Result<Over, Stop> {
         let what = format!("the end of a {kind}");
         self.until(&what, limit, async |stage| {
             let after = stage.now().await?;
@@ -352,17 +366,22 @@ impl<'l> Stage<'l> {
             }
             let ledger = stage.cluster.ledger(&stage.lab.owner).await?;
             let of_change = |entry: &&Value| entry["kind"] == kind && entry["epoch"].as_u64() == after.state_epoch;
-            let Some(entry) = ledger.iter().rev().find(of_change).cloned() else { return Ok(None) };
-            let moved = entry["record_moved_at_ms"].as_u64().map(Moment::from_ms);
-            let row = stage.client.newest().filter(|row| Some(row.at) > moved);
-            Ok(row.map(|_| Over { after, entry }))
+            Ok(ledger.iter().rev().find(of_change).cloned().map(|entry| Over { after, entry }))
         })
         .await
     }
 
     /// The end of a failover, judged: one change, one page, a ledger entry with a proof, a new timeline.
     pub async fn failover(&mut self, limit: Duration) -> Result<Over, Stop> {
-        let over = self.change("failover", limit).await?;
+        let over = self.failover_noted(limit).await?;
+        let moved = over.moment("record_moved_at_ms").unwrap_or_default();
+        self.row_after(moved, Duration::from_secs(20)).await?;
+        Ok(over)
+    }
+
+    /// The same, whether or not rows are accepted.
+    pub async fn failover_noted(&mut self, limit: Duration) -> Result<Over, Stop> {
+        let over = self.change_noted("failover", limit).await?;
         sleep(SETTLE).await;
         self.take_pages().await?;
         self.expect(judge::changed_once(&self.before, &self.now().await?));

@@ -76,7 +76,6 @@ impl Members for World {
             if !inner.has_agent {
                 return Ok(Sent::NoAgent("InvalidInstanceId".to_owned()));
             }
-            inner.tick();
             let running = inner.commands.iter().find(|command| command.member == member && !command.ended);
             assert_eq!(running, None, "a second command at once on {member}");
             assert_eq!(inner.sql.get(member), Some(&Sql::Refused), "a command on a member that is well");
@@ -99,15 +98,12 @@ impl Members for World {
 
     async fn command(&self, member: &str, command: &str) -> Result<CommandSeen, Failure> {
         self.call("command", |inner| {
-            inner.tick();
             let found = inner.commands.iter().find(|found| found.member == member && found.id == command);
             Ok(match found.map(|found| (found.ended, &found.ending)) {
                 None => CommandSeen::Unknown,
                 Some((false, _)) => CommandSeen::Running("InProgress".to_owned()),
                 Some((true, Ok(printed))) => CommandSeen::Succeeded(printed.clone()),
-                Some((true, Err(why))) => {
-                    CommandSeen::Failed { status: "Failed".to_owned(), stderr: why.clone() }
-                }
+                Some((true, Err(why))) => CommandSeen::Failed { status: "Failed".to_owned(), stderr: why.clone() },
             })
         })
         .await
