@@ -148,5 +148,27 @@ gap() {
   is 'a gap in the log: rebuilt, and told of the rest' 'rebuilt true 1 public.rows 1' "$(result "$LOSS")"
   until_is 10 'it streams' 'orders_1 quorum, orders_3 quorum' streaming 2
   is 'and the old data stays' 1 "$(find "${data%/*}" -maxdepth 1 -name 'data.kept-*' | wc -l)"
-  WRITER=2
+  twin
+}
+
+# Two members are promoted that had not heard of each other: two histories of one timeline number, which pg_rewind
+# would take for one.
+twin() {
+  freeze 1 3
+  is 'member 1 is promoted behind all backs' t "$(operator 1 'SELECT pg_promote()')"
+  application 1 'INSERT INTO rows VALUES (1060)' >/dev/null 2>&1 &
+  until_is 10 'its guard stops it' "yes $(state .epoch.N)" eval "held 1 | cut -d ' ' -f 1,2"
+  begin_change switchover 2
+  until_is 10 'member 2 holds' "yes $(state .epoch.N)" eval "held 2 | cut -d ' ' -f 1,2"
+  is 'member 3 is promoted' t "$(operator 3 'SELECT pg_promote()')"
+  operator 3 "ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (orders_1,orders_2)'" && operator 3 'SELECT pg_reload_conf()' >/dev/null
+  end_change 3
+  rejoin 1
+  is 'a twin is rebuilt' 'rebuilt true 1 public.rows 1' "$(result "$LOSS")"
+  until_is 10 'it streams' 'orders_1 quorum' streaming 3
+  is 'and its row is gone' 0 "$(application 1 'SELECT count(*) FROM rows WHERE id = 1060')"
+  rejoin 2
+  # It wrote the record of its shutdown, which the frozen member 3 lacks.
+  is 'the writer before is none' 'rewound 0' "$(result '[.outcome, .loss.transactions] | join(" ")')"
+  WRITER=3
 }

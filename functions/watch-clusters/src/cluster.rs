@@ -18,6 +18,9 @@ use tokio::{
 /// The state item is read so often, and at once when what is seen contradicts it.
 const STATE_EVERY: Duration = Duration::from_secs(5);
 
+/// What the writer's guard wrote of its disk is read so often.
+const GUARD_EVERY: Duration = Duration::from_secs(30);
+
 /// But no more often than this, whatever is seen.
 const STATE_AT_MOST_EVERY: Duration = Duration::from_secs(1);
 
@@ -54,6 +57,7 @@ pub(crate) struct Left<Access> {
 enum Heard {
     Probe(Probe),
     State { state: Box<State>, asked_ms: u64, answered_ms: u64 },
+    Disk { member: String, full: bool },
 }
 
 /// Watches a cluster until the run's end. `offset` is its share of the first
@@ -120,6 +124,7 @@ impl<W: World> Watcher<W> {
                 self.probes += 1;
                 self.watch.probed(probe)
             }
+            Heard::Disk { member, full } => self.watch.told_disk(member, full, self.run.world.now_ms()),
             Heard::State { state, asked_ms, answered_ms } => self.watch.told_state(*state, asked_ms, answered_ms),
         };
         while self.calls.try_join_next().is_some() {}
@@ -242,7 +247,7 @@ async fn keep_state<W: World>(
     heard: mpsc::UnboundedSender<Heard>,
     stale: Arc<Notify>,
 ) {
-    let mut problem = String::new();
+    let (mut problem, mut next_guard) = (String::new(), Instant::now());
     loop {
         let asked_ms = run.world.now_ms();
         let read: Result<Option<State>, Failure> = run.world.state(&cluster).await;
@@ -250,8 +255,16 @@ async fn keep_state<W: World>(
             Ok(Some(state)) => {
                 problem.clear();
                 let (state, answered_ms) = (Box::new(state), run.world.now_ms());
+                let writer = state.writer.clone();
                 if heard.send(Heard::State { state, asked_ms, answered_ms }).is_err() {
                     return;
+                }
+                if let Some(member) = writer.filter(|_| Instant::now() >= next_guard) {
+                    next_guard = Instant::now() + GUARD_EVERY;
+                    // What cannot be read now is read in a minute.
+                    if let Ok(Some(guard)) = run.world.guard(&cluster, &member).await {
+                        drop(heard.send(Heard::Disk { member, full: guard.disk_full }));
+                    }
                 }
             }
             // Not claimed yet: there is no writer to suspect.

@@ -25,6 +25,8 @@ pub(crate) enum Finding {
     StandbyFrozen(String),
     /// A standby with another upstream than the writer.
     StandbyAstray(String),
+    /// The guard of the writer says that its data disk is full.
+    DiskFull(String),
     /// This writer's commits wait for more standbys than stream.
     CommitsWait(String),
     /// Commits could wait for more standbys than the published set has.
@@ -47,6 +49,7 @@ impl Finding {
             Finding::WriterInRecovery(_) => "Understudy Writer In Recovery",
             Finding::StandbyFrozen(_) => "Understudy Standby Frozen",
             Finding::StandbyAstray(_) => "Understudy Standby Astray",
+            Finding::DiskFull(_) => "Understudy Disk Full",
             Finding::CommitsWait(_) => "Understudy Commits Wait",
             Finding::SynchronousSetBehind => "Understudy Synchronous Set Behind",
             Finding::MemberDown(_) => "Understudy Member Down",
@@ -68,6 +71,7 @@ impl Finding {
             | Finding::WriterInRecovery(id)
             | Finding::StandbyFrozen(id)
             | Finding::StandbyAstray(id)
+            | Finding::DiskFull(id)
             | Finding::CommitsWait(id)
             | Finding::MemberDown(id)
             | Finding::MemberBack(id) => Some(id),
@@ -100,6 +104,7 @@ impl fmt::Display for Finding {
             Finding::WriterInRecovery(id) => write!(f, "{id}, the writer of the state item, is a standby"),
             Finding::StandbyFrozen(id) => write!(f, "standby {id} has no upstream, and no change is under way"),
             Finding::StandbyAstray(id) => write!(f, "standby {id} follows another than the writer"),
+            Finding::DiskFull(id) => write!(f, "the data disk of {id}, the writer, is full"),
             Finding::CommitsWait(id) => write!(f, "commits on {id} wait for more standbys than stream"),
             Finding::SynchronousSetBehind => {
                 f.write_str("a standby streams that commits could wait for, and the published set lacks it")

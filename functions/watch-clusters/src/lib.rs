@@ -17,6 +17,7 @@
 //! | `Understudy Change Unfinished` | a change of writer is open, and nobody holds its lease | `problem` |
 //! | `Understudy Two Writers` | a member that is not the writer of the state item is out of recovery | `member`, `problem` |
 //! | `Understudy Writer In Recovery` | the writer of the state item is a standby | `member`, `problem` |
+//! | `Understudy Disk Full` | the guard of the writer wrote that its data disk is full | `member`, `problem` |
 //! | `Understudy Standby Frozen` | a standby has no upstream although nothing changes | `member`, `problem` |
 //! | `Understudy Standby Astray` | a standby follows another than the writer although nothing changes | `member`, `problem` |
 //! | `Understudy Commits Wait` | for 10 s, the writer's commits wait for more standbys than stream | `member`, `problem` |
@@ -42,7 +43,7 @@ use domain::{
     card::{Card, CardMember},
     events::Function,
     failover::Sql,
-    state::State,
+    state::{GuardSeen, State},
 };
 use reconcile::Failure;
 use serde_json::Value;
@@ -71,6 +72,9 @@ pub trait World: Send + Sync + 'static {
 
     /// Reads a cluster's state item.
     fn state(&self, cluster: &str) -> impl Future<Output = Result<Option<State>, Failure>> + Send;
+
+    /// Reads what a member's boot guard wrote.
+    fn guard(&self, cluster: &str, member: &str) -> impl Future<Output = Result<Option<GuardSeen>, Failure>> + Send;
 
     /// Hands a function an event.
     fn wake(&self, function: Function, event: &Value) -> impl Future<Output = Result<(), Failure>> + Send;

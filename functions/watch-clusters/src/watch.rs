@@ -26,6 +26,8 @@ pub(crate) struct Watch {
     /// In the order of the card's members.
     seen: Vec<Seen>,
     state: Option<Known>,
+    /// The member whose guard said that its disk is full, when it said so last.
+    full_disk: Option<String>,
     /// What is wrong now, and since when.
     wrong_since: BTreeMap<Finding, u64>,
     memory: Memory,
@@ -119,6 +121,7 @@ impl Watch {
             card,
             seen,
             state: None,
+            full_disk: None,
             wrong_since: BTreeMap::new(),
             memory,
             writer_probes_ms: Vec::new(),
@@ -169,6 +172,12 @@ impl Watch {
         }
         self.state = Some(Known { state, asked_ms, answered_ms });
         self.find(answered_ms)
+    }
+
+    /// Learns whether the guard of a member says that its disk is full.
+    pub(crate) fn told_disk(&mut self, member: String, full: bool, now_ms: u64) -> Vec<Act> {
+        self.full_disk = full.then_some(member);
+        self.find(now_ms)
     }
 
     /// The metrics since the last call; `None` when no member was probed since:
@@ -294,6 +303,8 @@ impl Watch {
         };
         let mut wrong: Vec<Finding> = self.card.members.iter().zip(&self.seen).filter_map(of_member).collect();
         wrong.extend(self.wrong_with_streams(state, writer));
+        let full = self.full_disk.as_ref().filter(|member| *member == writer);
+        wrong.extend(full.map(|member| Finding::DiskFull(member.clone())));
         Some(wrong)
     }
 

@@ -6,7 +6,7 @@ use cloud::{
 use domain::{
     card::{Card, CardMember},
     events::Function,
-    state::State,
+    state::{GuardSeen, State},
 };
 use postgres::{Connector, Target, is_login_failure};
 use reconcile::Failure;
@@ -69,6 +69,10 @@ impl World for Aws {
 
     async fn state(&self, cluster: &str) -> Result<Option<State>, Failure> {
         self.states.read(cluster).await
+    }
+
+    async fn guard(&self, cluster: &str, member: &str) -> Result<Option<GuardSeen>, Failure> {
+        self.states.guard(cluster, member).await
     }
 
     async fn wake(&self, function: Function, event: &Value) -> Result<(), Failure> {

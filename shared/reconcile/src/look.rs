@@ -259,12 +259,13 @@ impl<O: Outside> Looks<O> {
     }
 
     /// What the boot guards of the members wrote that a decision may rest on:
-    /// those that do not answer as writers or standbys. One that cannot be read
+    /// of those whose port refuses, and of the writer. One that cannot be read
     /// proves nothing, and is missing.
     async fn guards(&self, state: &State, sql: &BTreeMap<String, Sql>) -> BTreeMap<String, GuardSeen> {
         let from = state.change.as_ref().map(|change| change.from.as_str()).or(state.writer.as_deref());
         let asked = sql.iter().filter(|(id, answer)| {
-            matches!(answer, Sql::Refused) || (Some(id.as_str()) == from && matches!(answer, Sql::Silent(_)))
+            // A full disk of the writer is told of while PostgreSQL still lives.
+            matches!(answer, Sql::Refused) || Some(id.as_str()) == from
         });
         let guards = asked.map(|(id, _)| async move {
             match self.outside.guard(id).await {

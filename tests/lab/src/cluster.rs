@@ -166,6 +166,14 @@ impl Cluster {
         entries.map(|item| serde_json::from_str(&text(item, "/entry/S")?).map_err(cannot("read the ledger"))).collect()
     }
 
+    /// Instance ids of the members whose guard noted last that their disk is full.
+    pub async fn full_disks(&self, owner: &Owner) -> Result<Vec<String>, Error> {
+        let items = items(owner, &self.card.cluster).await?;
+        let full = items.iter().filter(|item| item["disk_full"]["S"] == "yes");
+        let id = |item: &Value| item["item"]["S"].as_str()?.strip_prefix("guard#").map(str::to_owned);
+        Ok(full.filter_map(id).collect())
+    }
+
     /// Lets an hour pass for what the cluster remembers of failovers and pages: a cluster that is used again begins a
     /// run as a new one does, without a cool-down and with every page still unsent.
     pub async fn age(&self, owner: &Owner) -> Result<(), Error> {

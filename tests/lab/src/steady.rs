@@ -28,6 +28,8 @@ struct Seen {
     streaming: Vec<String>,
     /// The writer's `synchronous_standby_names`.
     setting: String,
+    /// The instance ids whose guard noted a full disk, and has not noted yet that it has room.
+    full: Vec<String>,
 }
 
 /// What keeps the cluster from being as new, in a sentence each; empty when it is.
@@ -35,7 +37,8 @@ pub async fn disorder(lab: &Lab, cluster: &Cluster) -> Result<Vec<String>, Error
     let now = cluster.now(&lab.owner, &lab.zone).await?;
     let inside = Inside::of(&lab.place, cluster)?;
     let members = &cluster.card.members;
-    let mut seen = Seen { now, members: Vec::new(), streaming: Vec::new(), setting: String::new() };
+    let full = cluster.full_disks(&lab.owner).await?;
+    let mut seen = Seen { now, members: Vec::new(), streaming: Vec::new(), setting: String::new(), full };
     for member in members {
         let answer = cluster.database.ask(member.address).await;
         seen.members.push((member.name.clone(), member.id.clone(), member.address.to_string(), answer));
@@ -57,6 +60,7 @@ fn judge(seen: &Seen) -> Vec<String> {
     };
     demand(seen.now.steady, "a change of writer is open".to_owned());
     for (name, id, address, answer) in &seen.members {
+        demand(!seen.full.contains(id), format!("the guard of {name} says that its disk is full"));
         if Some(id) == seen.now.writer.as_ref() {
             demand(matches!(answer, Member::Writable(_)), format!("the writer {name} answers {answer:?}"));
             let record = seen.now.record.as_deref().unwrap_or("nothing");
@@ -173,6 +177,7 @@ mod tests {
             members: vec![member(1, Member::Standby), member(2, Member::Writable(2)), member(3, Member::Standby)],
             streaming: vec!["orders_1".to_owned(), "orders_3".to_owned()],
             setting: "ANY 1 (\"orders_1\", \"orders_3\")".to_owned(),
+            full: Vec::new(),
         }
     }
 
@@ -189,7 +194,8 @@ mod tests {
     #[test]
     fn every_disorder_is_told() {
         type Damage = fn(&mut Seen);
-        let table: [(&str, Damage); 9] = [
+        let table: [(&str, Damage); 10] = [
+            ("the guard of orders_1 says that its disk is full", |seen| seen.full.push("i-1".to_owned())),
             ("a change of writer is open", |seen| seen.now.steady = false),
             ("orders_3 answers Silent(\"no answer\")", |seen| {
                 seen.members[2].3 = Member::Silent("no answer".to_owned())

@@ -74,10 +74,9 @@ impl Aws {
         &mut self,
         from: Option<(IpAddr, u64)>,
         to: (IpAddr, u64),
-        compare: bool,
     ) -> Result<(), Failure> {
         let now = self.zone.writer.first().copied().zip(self.zone.epoch);
-        if now != from && compare {
+        if now != from {
             return Err(Failure::LostRace {
                 call: "route53:ChangeResourceRecordSets",
                 what: format!("the writer record (now {now:?})"),

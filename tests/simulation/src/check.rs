@@ -386,3 +386,6 @@ impl World {
         self.check.by_hand[member] = Hand::Off;
     }
 }
+
+#[cfg(test)]
+mod tests;

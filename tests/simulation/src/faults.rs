@@ -72,6 +72,11 @@ impl World {
                     standby.conflict_until = until;
                 }
             }
+            What::SlowLink(who) => {
+                let member = self.who(who);
+                self.members[member].lag = 2_000 + span % 5_000;
+                self.soon(span, move |world| world.members[member].lag = 0);
+            }
             What::ByHand(kind) => self.by_hand(kind),
             person => self.person(&person, span),
         }
@@ -222,6 +227,7 @@ fn word(what: &What) -> &'static str {
         What::WatchDead => "watch-clusters dies",
         What::Burst(_) => "large transaction",
         What::Conflict(_) => "replay waits",
+        What::SlowLink(_) => "log comes late",
         What::ByHand(_) => "setting by hand",
     }
 }

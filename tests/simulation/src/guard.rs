@@ -85,7 +85,8 @@ impl World {
             if !self.reaches_table(member) {
                 return self.boots_after(member, 1_000);
             }
-            if let Some(item) = &mut self.members[member].guards.item {
+            let silent = self.mutation == Some(Mutation::NeverSaysNo);
+            if let Some(item) = self.members[member].guards.item.as_mut().filter(|_| !silent) {
                 item.holds = false;
             }
         }

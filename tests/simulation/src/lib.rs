@@ -1,6 +1,6 @@
 //! A simulated cluster in AWS, over which the shipped passes run. See `README.md`.
 
-mod aws;
+pub mod aws;
 mod calls;
 mod check;
 mod client;
@@ -19,9 +19,10 @@ mod server;
 pub mod setup;
 mod shrink;
 mod sql;
+mod stage;
 pub mod story;
 mod stream;
-mod table;
+pub mod table;
 mod tally;
 mod watch;
 mod world;
@@ -31,5 +32,6 @@ pub use mutation::Mutation;
 pub use passes::{Cut, Sim};
 pub use run::{Outcome, run};
 pub use shrink::shrink;
+pub use stage::{Stage, Went};
 pub use tally::Tally;
 pub use world::World;

@@ -233,6 +233,8 @@ pub struct Member {
     pub life: u32,
     /// Its disk is full.
     pub disk_full: bool,
+    /// Log takes so much longer to it.
+    pub lag: Ms,
     /// Its guards.
     pub guards: Guards,
     /// When it was last found not to be a healthy writer.

@@ -22,8 +22,6 @@ pub enum Mutation {
     NoBootGuard,
     /// A writer's guard never stops it for want of contact.
     GuardIgnoresTtl,
-    /// The writer record moves whatever it holds.
-    RecordWithoutCompare,
     /// The writer record moves at the beginning of a change.
     RecordFirst,
     /// The published set is never written.
@@ -32,6 +30,12 @@ pub enum Mutation {
     ForgetFloor,
     /// The guard item reads as held whenever the port refuses.
     TrustRefusedPort,
+    /// What a guard wrote at an older epoch counts at this one.
+    TrustOldHold,
+    /// A boot guard that lets PostgreSQL start does not say so.
+    NeverSaysNo,
+    /// Every lease is free: two passes may act at once.
+    ForgetLease,
     /// A pause is written and never read.
     IgnorePause,
     /// Whom a pass was about to promote is never written.

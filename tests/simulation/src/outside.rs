@@ -70,6 +70,7 @@ impl Outside for Port {
         self.call(GET, TABLE, move |world| {
             let mut state = world.aws.table.state.clone();
             state.pause = state.pause.filter(|_| !unpaused);
+            state.holder = state.holder.filter(|_| !world.aws.table.leases_free);
             Ok(Some(state))
         })
         .await
@@ -83,6 +84,11 @@ impl Outside for Port {
                 let epoch = world.aws.table.state.epoch;
                 return Ok(Some(GuardSeen { epoch, holds: true, ..item.unwrap_or_default() }));
             }
+            let epoch = world.aws.table.state.epoch;
+            let item = item.map(|item| match world.mutation {
+                Some(Mutation::TrustOldHold) => GuardSeen { epoch, ..item },
+                _ => item,
+            });
             let no_gate = world.mutation == Some(Mutation::IgnoreLagGate);
             Ok(item.map(|item| GuardSeen { checkpoint: item.checkpoint.filter(|_| !no_gate), ..item }))
         })
@@ -315,8 +321,7 @@ impl Outside for Port {
     async fn move_writer(&self, from: Option<(IpAddr, u64)>, to: (IpAddr, u64)) -> Result<(), Failure> {
         let call = "route53:ChangeResourceRecordSets";
         self.call(call, To::Service(Service::Records), move |world| {
-            let compare = world.mutation != Some(Mutation::RecordWithoutCompare);
-            world.aws.move_writer(from, to, compare)?;
+            world.aws.move_writer(from, to)?;
             world.check_record();
             Ok(())
         })

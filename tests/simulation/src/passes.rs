@@ -180,6 +180,11 @@ impl Sim {
         Sim { world, passes: Vec::new(), silences: Arc::default(), card, ended: Vec::new() }
     }
 
+    /// Whether a pass has neither ended nor died.
+    pub(crate) fn is_running(&self, pass: usize) -> bool {
+        self.passes.get(pass).is_some_and(Option::is_some)
+    }
+
     /// Looks at the world, or changes it, between two steps.
     pub fn with<T>(&self, look: impl FnOnce(&mut World) -> T) -> T {
         look(&mut self.world.borrow_mut())

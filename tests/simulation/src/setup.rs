@@ -70,6 +70,8 @@ pub enum What {
     Burst(u64),
     /// Replay on a standby waits for a query.
     Conflict(Who),
+    /// Log takes seconds to a standby.
+    SlowLink(Who),
     /// A person sets `synchronous_standby_names` on the writer by hand.
     ByHand(usize),
 }
@@ -171,6 +173,7 @@ fn what() -> impl Strategy<Value = What> {
         1 => Just(What::WatchDead),
         2 => (100_000..6_000_000_u64).prop_map(What::Burst),
         2 => (0..MOST - 1).prop_map(|place| What::Conflict(Who::Standby(place))),
+        3 => (0..MOST - 1).prop_map(|place| What::SlowLink(Who::Standby(place))),
     ]
 }
 

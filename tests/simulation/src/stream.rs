@@ -81,7 +81,7 @@ impl World {
 
     fn sends(&mut self, up: usize, down: usize, conn: u32, to: u64) {
         let latency = self.between(1, 8);
-        let latency = if self.chance(2) { latency + 150 } else { latency };
+        let latency = if self.chance(2) { latency + 150 } else { latency } + self.members[down].lag;
         self.queue.after(latency, Event::Log { up, down, conn, to, again: false });
     }
 

@@ -129,6 +129,7 @@ fn member(place: usize) -> Member {
         process: Process::Down,
         life: 0,
         disk_full: false,
+        lag: 0,
         guards: Guards::default(),
         unwell_at: 0,
         unheard_at: 0,
@@ -154,8 +155,14 @@ impl World {
             reader: addresses[1..].to_vec(),
             ..RecordsSeen::default()
         };
-        let forgets = mutation == Some(Mutation::ForgetEpoch);
-        let table = Table { state, told: BTreeMap::new(), ledger: BTreeMap::new(), forgets };
+        let table = Table {
+            state,
+            told: BTreeMap::new(),
+            ledger: BTreeMap::new(),
+            forgets: mutation == Some(Mutation::ForgetEpoch),
+            leases_free: mutation == Some(Mutation::ForgetLease),
+            pauses_off: mutation == Some(Mutation::IgnorePause),
+        };
         let first = Branch::new(1, None);
         let mut world = World {
             queue: Queue::default(),
@@ -295,6 +302,12 @@ impl World {
         self.queue.after(500, Event::Turn);
     }
 
+    /// What did not hold so far.
+    #[must_use]
+    pub fn violations(&self) -> &[String] {
+        &self.check.violations
+    }
+
     /// Whether the run's faults are over.
     #[must_use]
     pub fn is_calm(&self) -> bool {
@@ -310,6 +323,7 @@ impl World {
         (self.setup.loss, self.setup.cut, self.setup.flaky) = (0, 0, 0);
         for member in 0..self.members.len() {
             self.members[member].disk_full = false;
+            self.members[member].lag = 0;
             if std::mem::take(&mut self.members[member].host.hung) {
                 self.members[member].host.went_on = Some(self.now());
             }

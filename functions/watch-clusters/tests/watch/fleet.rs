@@ -6,7 +6,7 @@ use domain::{
     failover::{Sql, StandbySeen, WriterSeen},
     lsn::Lsn,
     policy::Policy,
-    state::{State, Synchronous},
+    state::{GuardSeen, State, Synchronous},
 };
 use reconcile::Failure;
 use serde_json::Value;
@@ -31,6 +31,8 @@ pub struct Script {
     pub cards: Answer<Result<Cards, Failure>>,
     pub members: BTreeMap<String, Behaviour>,
     pub state: Answer<Result<Option<State>, Failure>>,
+    /// Whether the guard of `i-orders-1` says that its disk is full.
+    pub full_disk: Answer<bool>,
     /// How often a cluster's secret was changed by then; the login read last is of that time.
     pub password: Answer<Result<u32, Failure>>,
     /// How long waking takes, and what comes of it.
@@ -139,6 +141,7 @@ impl Script {
             cards: Box::new(|_| Ok(Cards { cards: vec![card("orders", 0)], unreadable: vec![] })),
             members: BTreeMap::new(),
             state: Box::new(|_| Ok(Some(state()))),
+            full_disk: Box::new(|_| false),
             password: Box::new(|_| Ok(0)),
             wake: Box::new(|_| (Duration::ZERO, Ok(()))),
         };
@@ -220,6 +223,11 @@ impl World for Scripted {
 
     async fn state(&self, _: &str) -> Result<Option<State>, Failure> {
         (self.script.state)(self.now())
+    }
+
+    async fn guard(&self, _: &str, member: &str) -> Result<Option<GuardSeen>, Failure> {
+        let disk_full = member == "i-orders-1" && (self.script.full_disk)(self.now());
+        Ok(Some(GuardSeen { disk_full, ..GuardSeen::default() }))
     }
 
     async fn wake(&self, function: Function, event: &Value) -> Result<(), Failure> {

@@ -107,6 +107,17 @@ async fn runs_that_follow_each_other_leave_no_hole() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_full_disk_of_the_writer_is_told_while_postgresql_lives() {
+    let mut script = Script::well();
+    script.full_disk = Box::new(|now| now > secs(20));
+    let (_, world) = script.run(secs(75)).await;
+    let told = world.told("Understudy Disk Full");
+    assert!(told.first().is_some_and(|first| *first > secs(20) && *first < secs(60)), "{told:?}");
+    let (_, world) = Script::well().run(secs(75)).await;
+    assert_eq!(world.told("Understudy Disk Full"), Vec::<Duration>::new());
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_unfinished_change_is_told_as_soon_as_nobody_is_at_it() {
     let mut script = Script::well();
     let change = || {

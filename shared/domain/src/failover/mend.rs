@@ -13,6 +13,9 @@ pub(super) fn go_on(seen: &Observed, writer: &Member, answer: &WriterSeen) -> De
     let missing = missing_standbys(seen, answer);
     match (steps.is_empty(), seen.lease, missing) {
         (true, _, Some(reason)) if seen.commits_wait => Decision::Refuse(reason),
+        (true, ..) if writer.guard.as_ref().is_some_and(|guard| guard.disk_full) => {
+            Decision::Refuse(Reason::DiskFull(writer.card.id.clone()))
+        }
         (true, ..) => Decision::Steady,
         // I10: a person works on the cluster.
         (false, ..) if seen.paused_for().is_some() => Decision::Wait(Reason::Paused {

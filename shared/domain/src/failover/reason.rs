@@ -386,7 +386,7 @@ impl fmt::Display for Reason {
             Reason::Paused { left, why } => write!(f, "paused for {} more: {why}", seconds(*left)),
             Reason::Grace(left) => write!(f, "a pause has just ended: {} of grace left", seconds(*left)),
             Reason::DiskFull(id) => {
-                write!(f, "the data disk of {id} is full; another writer would fill its own in the same way")
+                write!(f, "the data disk of {id} is full; nobody takes over, since another writer would fill its own in the same way")
             }
             Reason::TooMany { failovers, allowed } => {
                 write!(f, "{failovers} failovers within an hour, the policy allows {allowed}")

@@ -34,6 +34,7 @@ fn i10_a_full_disk_is_no_reason() {
     };
     check(&[
         ("the next writer would fill its own", full(writer_dead().sql("i-a", Sql::Refused).suspected(9, 9.0)), "refuse: disk-full"),
+        ("while it still lives, a person is told", full(healthy()), "refuse: disk-full"),
         ("an old change goes on all the same", full(frozen_for_takeover()), "promote i-b"),
     ]);
 }
