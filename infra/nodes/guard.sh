@@ -36,10 +36,13 @@ look_at_state() {
     once "$WHY"
     return
   fi
-  if [ "$PHASE" = changing ] && [ "$FROM" = "$ID" ]; then
+  # Whoever is promoted is noted before; any other member is a writer of an earlier change.
+  if [ "$PHASE" = changing ] && [ "$PROMOTING" != "$ID" ] && [ "$PROMOTED" != "$ID" ]; then
     # Twice: one stale or mistaken answer stops nothing.
     if [ "$SUSPECT" != "$EPOCH" ]; then
       SUSPECT=$EPOCH PAUSE=1
+    elif [ "$FROM" != "$ID" ]; then
+      echo "stop $at immediate the state says that the writer changes from $FROM, and not to this member"
     elif [ "$KIND" = switchover ]; then
       echo "stop $at fast the state says that the writer changes"
     else

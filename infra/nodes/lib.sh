@@ -68,13 +68,14 @@ json() { # SERVICE VERSION TARGET <BODY
 }
 dynamodb() { json dynamodb 1.0 "DynamoDB_20120810.$1"; }
 key() { echo "\"TableName\":\"$STATE_TABLE\",\"Key\":{\"cluster\":{\"S\":\"$CLUSTER\"},\"item\":{\"S\":\"$1\"}}"; }
-# Sets WRITER ("-": unclaimed), EPOCH, PHASE and, of an open change, FROM and KIND.
+# Sets WRITER ("-": unclaimed), EPOCH, PHASE and, of an open change, FROM, KIND, PROMOTING and PROMOTED.
 read_state() {
   identity || return
   WHY="the state table does not answer: $(dynamodb GetItem 2>&1 <<<"{$(key state),\"ConsistentRead\":true}")" || return
   WHY=$(jq -er '.Item // {} | (.change.S // "{}" | fromjson) as $change | [.writer.S // "-", .epoch.N // 0,
-    .phase.S, $change.from // "-", $change.kind // "failover"] | join(" ")' <<<"${WHY#*: }" 2>&1) || return
-  read -r WRITER EPOCH PHASE FROM KIND <<<"$WHY"
+    .phase.S, $change.from // "-", $change.kind // "failover", $change.promoting // "-", $change.promoted.member // "-"]
+    | join(" ")' <<<"${WHY#*: }" 2>&1) || return
+  read -r WRITER EPOCH PHASE FROM KIND PROMOTING PROMOTED <<<"$WHY"
 }
 # Sets attributes of this member's own item, each as NAME TYPE VALUE.
 guard_item() {

@@ -138,6 +138,7 @@ fn suspected(meaning: &Meaning) -> Option<Suspected> {
         failures: seen.failures.and_then(|failures| u32::try_from(failures).ok()).unwrap_or_default(),
         // Without a beginning there is no span, and so no witness.
         silent_since_ms: seen.silent_since_ms.unwrap_or(u64::MAX),
+        raised_at_ms: seen.raised_at_ms.unwrap_or_default(),
         last_lsn: seen.last_lsn.filter(|_| fresh),
         synchronous_setting: seen.synchronous_setting.clone(),
     })

@@ -296,8 +296,13 @@ impl<O: Outside> Pass<O> {
             failovers.push(now);
             failovers.drain(..failovers.len().saturating_sub(REMEMBERED));
         }
-        let timeline = ledger.timeline[1].max(self.state()?.timeline);
-        let finished = Finished { writer: writer.id.clone(), at_ms: now, failovers_ms: failovers, timeline };
+        let finished = Finished {
+            writer: writer.id.clone(),
+            at_ms: now,
+            failovers_ms: failovers,
+            timeline: ledger.timeline[1],
+            timeline_began: ledger.promoted_at_lsn,
+        };
         self.looks.outside.finish(epoch, &self.looks.pass, &finished).await?;
         self.holds_lease = false;
         Ok(())

@@ -263,7 +263,7 @@ async fn keep_state<W: World>(
                     next_guard = Instant::now() + GUARD_EVERY;
                     // What cannot be read now is read in a minute.
                     if let Ok(Some(guard)) = run.world.guard(&cluster, &member).await {
-                        drop(heard.send(Heard::Disk { member, full: guard.disk_full }));
+                        drop(heard.send(Heard::Disk { member, full: guard.says_disk_full(run.world.now_ms()) }));
                     }
                 }
             }

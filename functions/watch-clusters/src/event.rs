@@ -29,6 +29,7 @@ impl Origin {
             "failures": suspicion.failures,
             "silent_since_ms": suspicion.silent_since_ms,
             "problem": suspicion.problem,
+            "raised_at_ms": now_ms,
         });
         if let Some(write) = &suspicion.last_write {
             detail["last_lsn"] = json!(write.lsn);
@@ -112,6 +113,7 @@ mod tests {
             "cluster": "orders", "member": "i-0a1", "failures": 3, "silent_since_ms": 1_795_230_727_200_u64,
             "last_lsn": "0/4372C78", "last_lsn_at_ms": 1_795_230_726_900_u64,
             "synchronous_setting": "ANY 1 (\"orders_2\")", "problem": "waited 900 ms for a TCP connection",
+            "raised_at_ms": 1_795_230_730_123_u64,
         });
         assert_eq!(event["detail"], expected);
         let Meaning::Suspicion(understood) = meaning_for(Function::PromoteReplica, "prod", &event) else {

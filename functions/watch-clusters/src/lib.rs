@@ -13,7 +13,7 @@
 //!
 //! | `detail-type` | when | `detail`, beside `cluster` |
 //! |---|---|---|
-//! | `Understudy Writer Suspected` | the writer of the state item failed `failures` probes in a row; then every second probe that fails | `member`, `failures`, `silent_since_ms`, `problem`; once seen: `last_lsn`, `last_lsn_at_ms`, `synchronous_setting` |
+//! | `Understudy Writer Suspected` | the writer of the state item failed `failures` probes in a row; then every second probe that fails | `member`, `failures`, `silent_since_ms`, `problem`, `raised_at_ms`; once seen: `last_lsn`, `last_lsn_at_ms`, `synchronous_setting` |
 //! | `Understudy Change Unfinished` | a change of writer is open, and nobody holds its lease | `problem` |
 //! | `Understudy Two Writers` | a member that is not the writer of the state item is out of recovery | `member`, `problem` |
 //! | `Understudy Writer In Recovery` | the writer of the state item is a standby | `member`, `problem` |

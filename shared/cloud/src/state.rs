@@ -191,7 +191,7 @@ impl StateTable {
     ) -> Result<(), Failure> {
         let mut write = Write::of_changer(epoch, holder_id);
         write.set = "#writer = :writer, #phase = :steady, #changed_at_ms = :changed, #failovers_ms = :failovers, \
-                     #timeline = :timeline";
+                     #timeline = :timeline, #timeline_began = :began";
         write.remove = "#holder, #expires_at_ms, #change";
         let failovers = finished.failovers_ms.iter().copied().map(number).collect();
         write.values.extend([
@@ -200,6 +200,7 @@ impl StateTable {
             (":changed", number(finished.at_ms)),
             (":failovers", AttributeValue::L(failovers)),
             (":timeline", number(u64::from(finished.timeline))),
+            (":began", text(&finished.timeline_began.to_string())),
         ]);
         self.write(cluster, write).await
     }

@@ -211,6 +211,7 @@ fn watched(kind: &str, envelope: &Envelope) -> Result<Meaning, Ignored> {
             failures: detail.pointer("/failures").and_then(Value::as_u64),
             silent_since_ms: detail.pointer("/silent_since_ms").and_then(Value::as_u64),
             last_lsn: envelope::text(detail, "/last_lsn").and_then(|text| text.parse().ok()),
+            raised_at_ms: detail.pointer("/raised_at_ms").and_then(Value::as_u64),
             last_lsn_at_ms: detail.pointer("/last_lsn_at_ms").and_then(Value::as_u64),
             // Empty is a setting, too: commits wait for nobody.
             synchronous_setting: detail.pointer("/synchronous_setting").and_then(Value::as_str).map(str::to_owned),

@@ -23,6 +23,8 @@ pub struct State {
     pub failovers_ms: Vec<u64>,
     /// The timeline of the last writer that a change made; 0 before the first.
     pub timeline: u32,
+    /// Where that timeline began.
+    pub timeline_began: Option<Lsn>,
     /// Acknowledged commits up to this position may be on the writer alone,
     /// whatever the published set says: a successor must have come this far.
     pub floor: Option<Lsn>,
@@ -46,6 +48,7 @@ impl State {
             changed_at_ms: 0,
             failovers_ms: Vec::new(),
             timeline: 0,
+            timeline_began: None,
             floor: None,
             pause: None,
             approval: None,
@@ -64,6 +67,8 @@ pub struct Finished {
     pub failovers_ms: Vec<u64>,
     /// The writer's timeline, the highest there is.
     pub timeline: u32,
+    /// Where it began.
+    pub timeline_began: Lsn,
 }
 
 /// A person asked to be left alone.
@@ -106,6 +111,19 @@ pub struct GuardSeen {
     pub timeline: u32,
     /// The file system of its data is full.
     pub disk_full: bool,
+    /// When the item was last written, by the member's clock, in milliseconds
+    /// since 1970.
+    pub written_at_ms: u64,
+}
+
+impl GuardSeen {
+    /// Whether the disk is full now. The guard repeats that every minute, so that
+    /// an older word is one of a host that can no longer take it back.
+    #[must_use]
+    pub fn says_disk_full(&self, now_ms: u64) -> bool {
+        const KEEPS_MS: u64 = 150_000;
+        self.disk_full && now_ms.saturating_sub(self.written_at_ms) <= KEEPS_MS
+    }
 }
 
 /// PostgreSQL's `synchronous_standby_names`, as `ANY required (names)`.

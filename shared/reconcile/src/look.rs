@@ -19,6 +19,10 @@ use std::{
 /// they lag behind the truth by more, and each costs a tenth of a second.
 const HOSTS_KEEP_MS: u64 = 1_000;
 
+/// A suspicion that is older than this when it wakes a pass counts for nothing:
+/// a new one comes every two seconds. Clocks of functions differ by less.
+const SUSPICION_KEEPS_MS: u64 = 10_000;
+
 /// A member that three probes of `watch-clusters` did not reach gets this long
 /// to answer once more: enough for a round trip across zones and a login.
 const SECOND_CHANCE: Duration = Duration::from_millis(500);
@@ -47,6 +51,8 @@ pub struct Suspected {
     pub failures: u32,
     /// When the first of them began, in milliseconds since 1970.
     pub silent_since_ms: u64,
+    /// When it was raised, in milliseconds since 1970.
+    pub raised_at_ms: u64,
     /// Last write position that a probe saw.
     pub last_lsn: Option<Lsn>,
     /// Last `synchronous_standby_names` that a probe saw.
@@ -305,7 +311,9 @@ impl<O: Outside> Looks<O> {
     }
 
     fn suspicion(&self, now: u64) -> Option<Suspicion> {
-        let suspicion = self.waking.suspicion.as_ref()?;
+        // Lambda may bring it late, or again: the silence that it tells of may be over, and another begun.
+        let fresh = |told: &&Suspected| self.waking.at_ms.saturating_sub(told.raised_at_ms) <= SUSPICION_KEEPS_MS;
+        let suspicion = self.waking.suspicion.as_ref().filter(fresh)?;
         Some(Suspicion {
             member: suspicion.member.clone(),
             failures: suspicion.failures,

@@ -101,7 +101,8 @@ impl World {
         if writers < 2 {
             return;
         }
-        let able: Vec<usize> = (0..self.members.len()).filter(|member| self.can_acknowledge(*member)).collect();
+        let able = |member: &usize| self.check.by_hand[*member] != Hand::Unseen && self.can_acknowledge(*member);
+        let able: Vec<usize> = (0..self.members.len()).filter(able).collect();
         if able.len() > 1 {
             let ids: Vec<&str> = able.iter().map(|member| self.id(*member)).collect();
             self.violates(format!("two members can acknowledge commits: {}", ids.join(", ")));
@@ -120,7 +121,8 @@ impl World {
         }
         let official = self.check.official;
         let kept = self.shared(branch, official, u64::MAX).is_some_and(|limit| lsn <= limit);
-        if branch == official || kept || self.check.by_hand[member] != Hand::Off {
+        let known = self.check.by_hand[member] != Hand::Off || self.check.stood_still[member];
+        if branch == official || kept || known {
             return;
         }
         if self.branches[official].acked == 0 {
@@ -128,9 +130,7 @@ impl World {
             self.check.official = branch;
         } else {
             let text = format!("{} acknowledged a row at {lsn} after another took over without it", self.id(member));
-            if safe || !self.check.stood_still[member] {
-                self.violates(text);
-            }
+            self.violates(text);
         }
     }
 

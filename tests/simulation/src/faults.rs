@@ -77,6 +77,14 @@ impl World {
                 self.members[member].lag = 2_000 + span % 5_000;
                 self.soon(span, move |world| world.members[member].lag = 0);
             }
+            What::SwitchoverInRush(who) => {
+                let member = self.who(who);
+                self.members[member].lag = 5_000;
+                self.burst = Some(4_000_000);
+                let asked = What::Switchover(who);
+                self.soon(2_000, move |world| world.person(&asked, 0));
+                self.soon(span, move |world| world.members[member].lag = 0);
+            }
             What::ByHand(kind) => self.by_hand(kind),
             person => self.person(&person, span),
         }
@@ -220,6 +228,7 @@ fn word(what: &What) -> &'static str {
         What::Ill(_, Ill::Slow) => "service slow",
         What::Pause(_) => "pause",
         What::Switchover(_) => "switchover asked",
+        What::SwitchoverInRush(_) => "switchover asked in a rush",
         What::SwitchoverToNobody => "switchover to nobody",
         What::Approve(..) => "approval",
         What::Explain => "explain",

@@ -11,7 +11,7 @@ use crate::{
 };
 use domain::{
     lsn::Lsn,
-    state::{ChangeKind, GuardSeen},
+    state::{Change, ChangeKind, GuardSeen},
 };
 
 /// How long before the end of its time to live the guard begins the end: as
@@ -107,6 +107,7 @@ impl World {
             checkpoint: Some(Lsn(me.data.checkpoint)),
             timeline: self.branches[me.data.branch].timeline,
             disk_full: me.disk_full,
+            written_at_ms: crate::clock::BEGINNING + self.now(),
         };
         story!(self, "{} holds: {item:?}", self.id(member));
         let guards = &mut self.members[member].guards;
@@ -180,7 +181,13 @@ impl World {
         }
         let state = &self.aws.table.state;
         let me = self.id(member);
-        let replaced = state.change.as_ref().filter(|change| change.from == me).map(|change| change.kind);
+        // Whoever is promoted is noted before; any other member is a writer of an earlier change.
+        let named = |change: &&Change| {
+            change.promoting.as_deref() == Some(me)
+                || change.promoted.as_ref().is_some_and(|promoted| promoted.member == me)
+        };
+        let replaced = state.change.as_ref().filter(|change| !named(change));
+        let replaced = replaced.map(|change| if change.from == me { change.kind } else { ChangeKind::Failover });
         let other = state.change.is_none() && state.writer.as_deref() != Some(me);
         let writer = self.members[member].writer_mut()?;
         let before = std::mem::replace(&mut writer.told_to_stop, replaced.is_some());

@@ -56,6 +56,8 @@ pub enum What {
     Pause(bool),
     /// A person asks for a switchover.
     Switchover(Who),
+    /// The same in the middle of a large transaction, and log takes seconds to the target.
+    SwitchoverInRush(Who),
     /// A person asks for a switchover to nobody.
     SwitchoverToNobody,
     /// A person approves of losing so many bytes (or any), told of this epoch or an old one.
@@ -143,6 +145,7 @@ fn person() -> impl Strategy<Value = What> {
     prop_oneof![
         2 => any::<bool>().prop_map(What::Pause),
         5 => (0..MOST - 1).prop_map(|place| What::Switchover(Who::Standby(place))),
+        1 => (0..MOST - 1).prop_map(|place| What::SwitchoverInRush(Who::Standby(place))),
         1 => Just(What::Switchover(Who::Writer)),
         1 => Just(What::SwitchoverToNobody),
         2 => (bytes, any::<bool>()).prop_map(|(bytes, stale)| What::Approve(bytes, stale)),

@@ -89,10 +89,12 @@ impl Stage {
     /// A pass, woken by the suspicion of `i-a` if that is silent.
     pub fn pass(&mut self, cut: Cut) -> Went {
         let since = self.silent_since;
+        let raised_at_ms = self.with(|world| world.clock(0));
         let suspicion = since.map(|since| Suspected {
             member: "i-a".to_owned(),
             failures: 3,
             silent_since_ms: crate::clock::BEGINNING + since,
+            raised_at_ms,
             last_lsn: Some(Lsn(self.last_lsn)),
             synchronous_setting: None,
         });

@@ -66,7 +66,7 @@ pub(crate) fn take_steps() -> BTreeMap<&'static str, u64> {
 }
 
 /// The first words of each step's line, and its name.
-const STEPS_BY_WORDS: [(&str, &str); 19] = [
+const STEPS_BY_WORDS: [(&str, &str); 22] = [
     ("take the lease and advance", "Begin"),
     ("take the lease of", "Hold"),
     ("freeze", "Freeze"),
@@ -77,8 +77,11 @@ const STEPS_BY_WORDS: [(&str, &str); 19] = [
     ("stop instance", "StopHost"),
     ("promote", "Promote"),
     ("prove", "Prove"),
+    ("look again", "LookAgain"),
     ("note that the new writer", "NoteSilence"),
-    ("note", "NoteFrozen"),
+    ("note that every standby", "NoteFrozen"),
+    ("note that a standby was not cut", "NoteFrozen"),
+    ("note", "NotePromoted"),
     ("checkpoint", "Checkpoint"),
     ("wait until", "AwaitGuard"),
     ("create slots", "PrepareSlots"),

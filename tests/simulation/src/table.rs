@@ -103,6 +103,7 @@ impl Table {
         self.state.changed_at_ms = finished.at_ms;
         self.state.failovers_ms = finished.failovers_ms.clone();
         self.state.timeline = finished.timeline;
+        self.state.timeline_began = Some(finished.timeline_began);
         self.state.change = None;
         self.free();
         Ok(())

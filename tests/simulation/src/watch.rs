@@ -208,6 +208,7 @@ impl World {
             member: self.id(member).to_owned(),
             failures,
             silent_since_ms: (self.clock(skew) + since).saturating_sub(self.now()),
+            raised_at_ms: self.clock(skew),
             last_lsn: write.as_ref().filter(|_| fresh).map(|write| Lsn(write.lsn)),
             synchronous_setting: write.map(|write| write.setting),
         };

@@ -227,7 +227,7 @@ impl World for Scripted {
 
     async fn guard(&self, _: &str, member: &str) -> Result<Option<GuardSeen>, Failure> {
         let disk_full = member == "i-orders-1" && (self.script.full_disk)(self.now());
-        Ok(Some(GuardSeen { disk_full, ..GuardSeen::default() }))
+        Ok(Some(GuardSeen { disk_full, written_at_ms: World::now_ms(self), ..GuardSeen::default() }))
     }
 
     async fn wake(&self, function: Function, event: &Value) -> Result<(), Failure> {

@@ -4,6 +4,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use domain::{
     lsn::Lsn,
     state::{Approval, Change, GuardSeen, Holder, Pause, State, Synchronous},
+    time,
 };
 use std::collections::HashMap;
 
@@ -53,6 +54,7 @@ pub(super) fn state(item: &Item) -> Result<State, String> {
         changed_at_ms: whole(item, "changed_at_ms")?.unwrap_or(0),
         failovers_ms: numbers(item, "failovers_ms")?,
         timeline: small(item, "timeline")?,
+        timeline_began: position(item, "timeline_began")?,
         floor: position(item, "floor")?,
         pause: whole(item, "paused_until_ms")?
             .map(|until_ms| {
@@ -76,6 +78,7 @@ pub(super) fn guard(item: &Item) -> Result<GuardSeen, String> {
         checkpoint: position(item, "checkpoint_lsn")?,
         timeline: small(item, "timeline")?,
         disk_full: string(item, "disk_full")? == Some("yes"),
+        written_at_ms: string(item, "written_at")?.and_then(time::parse_stamp).unwrap_or_default(),
     })
 }
 

@@ -135,19 +135,19 @@ async fn only_the_holder_publishes_the_synchronous_set() {
 
 #[tokio::test]
 async fn finish_names_the_writer_and_frees_the_lease() {
-    let finished = Finished { writer: "i-0b2".into(), at_ms: 1234, failovers_ms: vec![5, 1234], timeline: 2 };
+    let finished = Finished { writer: "i-0b2".into(), at_ms: 1234, failovers_ms: vec![5, 1234], timeline: 2, timeline_began: Lsn(0x20) };
     let (config, replay) = answer(200, "{}");
     table(&config).finish("orders", 7, "req-1", &finished).await.unwrap();
     let (update, condition, values) = written(&replay);
     assert_eq!(
         update,
-        "SET write_id = :write_id, writer = :writer, phase = :steady, changed_at_ms = :changed, failovers_ms = :failovers, timeline = :timeline REMOVE holder, expires_at_ms, change"
+        "SET write_id = :write_id, writer = :writer, phase = :steady, changed_at_ms = :changed, failovers_ms = :failovers, timeline = :timeline, timeline_began = :began REMOVE holder, expires_at_ms, change"
     );
     assert_eq!(condition, "epoch = :epoch AND holder = :me AND phase = :changing");
     let expected = json!({
         ":epoch": { "N": "7" }, ":me": { "S": "req-1" }, ":changing": { "S": "changing" }, ":steady": { "S": "steady" },
         ":writer": { "S": "i-0b2" }, ":changed": { "N": "1234" }, ":failovers": { "L": [{ "N": "5" }, { "N": "1234" }] },
-        ":timeline": { "N": "2" },
+        ":timeline": { "N": "2" }, ":began": { "S": "0/20" },
     });
     assert_eq!(values, expected);
 }
@@ -423,6 +423,7 @@ async fn a_guard_item_is_read_and_a_missing_one_is_none() {
     let guard = table(&config).guard("orders", "i-0a1").await.unwrap();
     let expected = GuardSeen {
         epoch: 7, holds: true, clean: true, checkpoint: Some(Lsn(0x20)), timeline: 2, disk_full: false,
+        written_at_ms: 1_795_230_730_000,
     };
     assert_eq!(guard, Some(expected));
     assert_eq!(replay.only().json()["Key"]["item"], json!({ "S": "guard#i-0a1" }));

@@ -92,6 +92,9 @@ pub struct Suspicion {
     pub failures: Option<u64>,
     /// When the first of them began, in milliseconds since 1970.
     pub silent_since_ms: Option<u64>,
+    /// When this was said, in milliseconds since 1970: what comes late says
+    /// nothing about now.
+    pub raised_at_ms: Option<u64>,
     /// The writer's last known position.
     pub last_lsn: Option<Lsn>,
     /// When that was, in milliseconds since 1970.

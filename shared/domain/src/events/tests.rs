@@ -205,13 +205,14 @@ fn a_suspicion_needs_a_cluster_and_a_member_and_nothing_else() {
         meaning_for(Function::PromoteReplica, "prod", &event)
     };
     let whole = suspicion(json!({"cluster": "orders", "member": "i-0a1", "failures": 3, "silent_since_ms": 1000,
-        "last_lsn": "0/4372C78", "last_lsn_at_ms": 900, "synchronous_setting": "ANY 1 (a)", "problem": "timed out"}));
+        "last_lsn": "0/4372C78", "last_lsn_at_ms": 900, "synchronous_setting": "ANY 1 (a)", "problem": "timed out", "raised_at_ms": 1100}));
     let seen = Suspicion {
         cluster: "orders".to_owned(),
         member: "i-0a1".to_owned(),
         failures: Some(3),
         silent_since_ms: Some(1000),
         last_lsn: Some(Lsn(0x437_2C78)),
+        raised_at_ms: Some(1100),
         last_lsn_at_ms: Some(900),
         synchronous_setting: Some("ANY 1 (a)".to_owned()),
         problem: Some("timed out".to_owned()),

@@ -23,11 +23,21 @@ pub(super) fn survivors<'a>(seen: &'a Observed, from: &str) -> Vec<Survivor<'a>>
         .filter(|member| member.card.id != from)
         .filter_map(|member| match &member.sql {
             Sql::Standby(standby) => {
-                Some(Survivor { member, standby, furthest: standby.furthest().unwrap_or_default() })
+                Some(Survivor { member, standby, furthest: useful(seen, standby) })
             }
             _ => None,
         })
         .collect()
+}
+
+/// How much of a standby's log counts. On an older timeline than the writer's,
+/// what lies beyond the fork is no part of the writer's history.
+fn useful(seen: &Observed, standby: &StandbySeen) -> Lsn {
+    let furthest = standby.furthest().unwrap_or_default();
+    match seen.state.timeline_began {
+        Some(began) if standby.timeline < seen.state.timeline => furthest.min(began),
+        _ => furthest,
+    }
 }
 
 /// I7: the standby to promote, after all survivors were frozen.
@@ -74,6 +84,10 @@ pub(super) fn choose<'a>(seen: &'a Observed, from: &str) -> Result<Survivor<'a>,
     let taken = seen.state.timeline;
     if chosen.standby.known_timeline.max(chosen.standby.timeline) < taken {
         return Err(Reason::TimelineUnknown { member: chosen.member.card.id.clone(), taken });
+    }
+    // It would bring back rows that an earlier change counted as lost.
+    if chosen.standby.furthest() > Some(chosen.furthest) && seen.approval().is_none() {
+        return Err(Reason::OtherHistory { member: chosen.member.card.id.clone(), taken });
     }
     Ok(*chosen)
 }

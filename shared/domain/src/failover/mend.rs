@@ -13,7 +13,7 @@ pub(super) fn go_on(seen: &Observed, writer: &Member, answer: &WriterSeen) -> De
     let missing = missing_standbys(seen, answer);
     match (steps.is_empty(), seen.lease, missing) {
         (true, _, Some(reason)) if seen.commits_wait => Decision::Refuse(reason),
-        (true, ..) if writer.guard.as_ref().is_some_and(|guard| guard.disk_full) => {
+        (true, ..) if writer.guard.as_ref().is_some_and(|guard| guard.says_disk_full(seen.looked_at_ms)) => {
             Decision::Refuse(Reason::DiskFull(writer.card.id.clone()))
         }
         (true, ..) => Decision::Steady,
@@ -70,11 +70,16 @@ fn synchronous(seen: &Observed, writer: &Member, answer: &WriterSeen) -> Option<
     let wanted = wanted(seen, writer, answer)?;
     let apply = || Step::Apply { member: writer.target(), synchronous: wanted.clone() };
     let is_applied = wanted.is_setting(&answer.synchronous_setting);
+    // By hand: what is published must not promise what was not kept, until it is kept again.
+    let parsed = Synchronous::parse(&answer.synchronous_setting);
+    if published.is_on() && !parsed.as_ref().is_some_and(|applied| published.covers(applied)) {
+        return Some(Step::Publish { synchronous: parsed.unwrap_or_default(), floor: None });
+    }
     if *published == wanted {
         return (!is_applied).then(apply);
     }
     // A setting that is not understood was made by hand: it is left to whoever made it.
-    let applied = Synchronous::parse(&answer.synchronous_setting)?;
+    let applied = parsed?;
     let covers_history = published.is_on() && wanted.covers(published) && wanted.covers(&applied);
     if covers_history {
         return Some(Step::Publish { synchronous: wanted, floor: None });

@@ -172,6 +172,13 @@ pub enum Reason {
         /// The timeline.
         taken: u32,
     },
+    /// The best standby has log that is no part of the last writer's history.
+    OtherHistory {
+        /// Which standby.
+        member: String,
+        /// The last writer's timeline.
+        taken: u32,
+    },
     /// A member that may have heard the writer lately did not answer this look.
     WitnessSilent {
         /// Which member.
@@ -315,6 +322,7 @@ impl Reason {
             Reason::DifferentDatabases { .. } => "different-databases",
             Reason::NobodyMayBePromoted => "nobody-may-be-promoted",
             Reason::TimelineUnknown { .. } => "timeline-unknown",
+            Reason::OtherHistory { .. } => "other-history",
             Reason::WitnessSilent { .. } => "witness-silent",
             Reason::SurvivorAhead { .. } => "survivor-ahead",
             Reason::WouldLose { .. } => "would-lose",
@@ -424,6 +432,10 @@ impl fmt::Display for Reason {
                 f,
                 "{member}, the best standby, never heard of timeline {taken}, the last writer's, and would give its \
                  own history the same number"
+            ),
+            Reason::OtherHistory { member, taken } => write!(
+                f,
+                "{member}, the best standby, has log from before timeline {taken} that the last writer never had"
             ),
             Reason::WitnessSilent { member, left } => write!(
                 f,

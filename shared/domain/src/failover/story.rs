@@ -279,7 +279,7 @@ fn advice(seen: &Observed, reason: &Reason) -> String {
              or promote all the same and lose that much: {}",
             approve(seen, &format!("\"data_loss_bytes\":{lost}"))
         ),
-        Reason::LossUnknown { .. } | Reason::BelowFloor { .. } | Reason::NotAsPublished { .. } => format!(
+        Reason::OtherHistory { .. } | Reason::LossUnknown { .. } | Reason::BelowFloor { .. } | Reason::NotAsPublished { .. } => format!(
             "bring {writer} back, which loses nothing; or promote all the same, whatever is lost: {}",
             approve(seen, "\"data_loss_bytes\":\"any\"")
         ),
@@ -294,7 +294,8 @@ fn advice(seen: &Observed, reason: &Reason) -> String {
         ),
         Reason::DiskFull(id) => format!(
             "make room on the data volume of {id} (grow it: aws ec2 modify-volume; then growpart and resize2fs), \
-             PostgreSQL starts again by itself"
+             PostgreSQL starts again by itself; to let another member take over all the same: {}",
+            approve(seen, "\"data_loss_bytes\":0")
         ),
         Reason::CommitsWait { writer, .. } => format!(
             "bring a standby back; to give durability up instead, on {writer}: \

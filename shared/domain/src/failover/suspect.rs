@@ -1,9 +1,9 @@
 //! I3, I4: whether a writer that does not answer is down, and may be replaced.
 
-use super::{Host, Member, Observed, Reason, Seen, Sql, Step, candidate, takeover};
+use super::{Host, Lease, Member, Observed, Reason, Seen, Sql, Step, candidate, takeover};
 use crate::{
     decision::Decision,
-    state::{Change, ChangeKind},
+    state::{Change, ChangeKind, Synchronous},
     time,
 };
 use std::time::Duration;
@@ -19,11 +19,39 @@ const MISSING_WITNESS: Duration = Duration::from_secs(6);
 
 /// The writer did not answer this look. Decides whether a change begins.
 pub(super) fn judge(seen: &Observed, writer: &Member) -> Decision<Step, Reason> {
-    match witnesses(seen, writer).and_then(|lines| damped(seen, writer).map(|()| lines)) {
-        Ok(lines) => begin(seen, writer, lines),
-        Err(reason) if reason.is_passing() => Decision::Wait(reason),
-        Err(reason) => Decision::Refuse(reason),
+    let lines = match witnesses(seen, writer) {
+        Ok(lines) => lines,
+        Err(reason) => return held(reason),
+    };
+    if let Some(step) = honest(seen, writer) {
+        return Decision::Act(vec![step]);
     }
+    match damped(seen, writer) {
+        Ok(()) => begin(seen, writer, lines),
+        Err(reason) => held(reason),
+    }
+}
+
+/// I9: the step after which the published set says what a probe saw last of the
+/// writer's own setting, when a person changed that by hand: this pass knows it,
+/// and a later one, woken by something else, would not.
+fn honest(seen: &Observed, writer: &Member) -> Option<Step> {
+    let suspicion = seen.suspicion_of(&writer.card.id)?;
+    let applied = Synchronous::parse(suspicion.synchronous_setting.as_ref()?).unwrap_or_default();
+    let published = &seen.state.synchronous;
+    if !published.is_on() || published.covers(&applied) || seen.paused_for().is_some() {
+        return None;
+    }
+    if seen.lease != Lease::Mine {
+        return Some(Step::Hold { epoch: seen.state.epoch });
+    }
+    // What was acknowledged by the set before may be on nobody of this one.
+    let floor = suspicion.last_lsn.filter(|_| !applied.covers(published));
+    Some(Step::Publish { synchronous: applied, floor })
+}
+
+fn held(reason: Reason) -> Decision<Step, Reason> {
+    if reason.is_passing() { Decision::Wait(reason) } else { Decision::Refuse(reason) }
 }
 
 /// I3: what makes us sure that the writer is down, in sentences for the page.
@@ -125,10 +153,10 @@ fn damped(seen: &Observed, writer: &Member) -> Result<(), Reason> {
         }
     }
     // The next writer has the same log to keep, on a disk of the same size.
-    if writer.guard.as_ref().is_some_and(|guard| guard.disk_full) {
+    let approved = seen.approval().is_some();
+    if writer.guard.as_ref().is_some_and(|guard| guard.says_disk_full(seen.looked_at_ms)) && !approved {
         return Err(Reason::DiskFull(writer.card.id.clone()));
     }
-    let approved = seen.approval().is_some();
     let since = seen.state.failovers_ms.last().map(|last| seen.since(*last));
     if let Some(left) = since.and_then(|since| seen.policy.cool_down().checked_sub(since))
         && !left.is_zero()

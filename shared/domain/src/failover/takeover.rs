@@ -21,8 +21,10 @@ pub(super) fn go_on(seen: &Observed, change: &Change) -> Decision<Step, Reason> 
 pub(super) fn promoted<'a>(seen: &'a Observed, change: &Change) -> Option<&'a Member> {
     match &change.promoted {
         Some(promoted) => seen.member(&promoted.member),
+        // Only who was noted before: another one out of recovery is a writer from before, not of this change.
         None => {
-            seen.members.iter().find(|member| member.card.id != change.from && matches!(member.sql, Sql::Writer(_)))
+            let begun = change.promoting.as_deref().and_then(|id| seen.member(id));
+            begun.filter(|member| matches!(member.sql, Sql::Writer(_)))
         }
     }
 }
@@ -31,6 +33,15 @@ fn towards_promotion(seen: &Observed, change: &Change) -> Decision<Step, Reason>
     let Some(from) = seen.member(&change.from) else {
         return Decision::Refuse(Reason::WriterNotInCard(change.from.clone()));
     };
+    let stranger = seen.members.iter().find(|member| {
+        member.card.id != change.from
+            && Some(&member.card.id) != change.promoting.as_ref()
+            && matches!(member.sql, Sql::Writer(_))
+    });
+    if let Some(stranger) = stranger {
+        let (named, other) = (change.from.clone(), stranger.card.id.clone());
+        return Decision::Refuse(Reason::TwoWriters { named, other });
+    }
     // First: from here there is no way back, whoever answers again.
     if let Some(begun) = &change.promoting
         && !is_off_for_good(seen, begun)

@@ -138,6 +138,7 @@ pub fn promoted() -> Observed {
     if let Some(change) = &mut seen.state.change {
         change.promoted = Some(Promoted { member: "i-b".to_owned(), at: Lsn(905), timeline: [1, 2], at_ms: NOW });
         change.sure = Some("frozen".to_owned());
+        change.promoting = Some("i-b".to_owned());
         change.loss = Some(Loss::Nothing);
     }
     seen

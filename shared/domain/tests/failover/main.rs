@@ -202,6 +202,13 @@ fn i7_right_candidate() {
             "refuse: timeline-unknown",
         ),
         (
+            "what lies beyond the fork is another history",
+            frozen_for_takeover().sql("i-b", heard_of(frozen(900), 2)).with(|seen| {
+                (seen.state.timeline, seen.state.timeline_began) = (2, Some(Lsn(899)));
+            }),
+            "refuse: other-history",
+        ),
+        (
             "who has heard of it takes the next",
             frozen_for_takeover().with(|seen| seen.state.timeline = 2).sql("i-b", heard_of(frozen(900), 2)),
             "promote i-b",
@@ -327,6 +334,11 @@ fn a_freeze_is_undone_when_the_writer_is_alive() {
 #[test]
 fn two_writers_are_a_persons_affair() {
     check(&[
+        (
+            "also during a change, which never takes it for the one that it promoted",
+            frozen_for_takeover().sql("i-c", writer(700, 1)),
+            "refuse: two-writers",
+        ),
         ("another member accepts writes", healthy().sql("i-c", writer(700, 1)), "refuse: two-writers"),
         (
             "the named writer is a standby",

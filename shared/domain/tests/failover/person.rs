@@ -30,10 +30,20 @@ fn i10_never_while_paused() {
 #[test]
 fn i10_a_full_disk_is_no_reason() {
     let full = |seen: Observed| {
-        seen.with(|seen| seen.members[0].guard = Some(GuardSeen { disk_full: true, ..GuardSeen::default() }))
+        seen.with(|seen| seen.members[0].guard = Some(GuardSeen { disk_full: true, written_at_ms: NOW - 150_000, ..GuardSeen::default() }))
     };
     check(&[
         ("the next writer would fill its own", full(writer_dead().sql("i-a", Sql::Refused).suspected(9, 9.0)), "refuse: disk-full"),
+        ("unless a person says so", approved(full(writer_dead()), 6, Some(0), 1), BEGIN),
+        (
+            "an old word is one of a host that cannot take it back",
+            full(writer_dead()).with(|seen| {
+                if let Some(guard) = &mut seen.members[0].guard {
+                    guard.written_at_ms -= 1;
+                }
+            }),
+            BEGIN,
+        ),
         ("while it still lives, a person is told", full(healthy()), "refuse: disk-full"),
         ("an old change goes on all the same", full(frozen_for_takeover()), "promote i-b"),
     ]);

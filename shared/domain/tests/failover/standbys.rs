@@ -42,7 +42,9 @@ fn i9_the_set_grows_by_standbys_that_stream() {
             &format!("{PUBLISH_BC} above 0/384"),
         ),
         ("nothing streams, nothing is asked for", cluster("", "", &[]), "steady"),
-        ("a setting that is not understood is a person's", cluster(B, "ANY 1 (*)", both), "steady"),
+        ("off by hand: first nothing is promised any more", cluster(BC, "", both), "publish []"),
+        ("nor by one that is not understood", cluster(BC, "ANY 1 (*)", both), "publish []"),
+        ("a setting that is not understood is a person's", cluster("", "ANY 1 (*)", both), "steady"),
         ("a setting by hand gives way", cluster(BC, B, &["orders_b"]), APPLY_BC),
         (
             "asynchronous by the spec: left alone",
@@ -69,5 +71,32 @@ fn commits_that_wait_are_told_only_when_watched_for() {
         ("watch-clusters saw it, and so does this look", waiting(cluster(B, B, &[])), "refuse: commits-wait"),
         ("one look alone may be a standby that reconnects", cluster(B, B, &[]), "steady"),
         ("it is over", waiting(cluster(B, B, &["orders_b"])), "steady"),
+    ]);
+}
+
+#[test]
+fn i9_a_setting_by_hand_is_published_before_its_writer_is_replaced() {
+    let dead = |published: &str, setting: &str| {
+        writer_dead().last_lsn(900).with(|seen| {
+            seen.lease = Lease::Mine;
+            seen.state.synchronous = Synchronous::parse(published).unwrap_or_default();
+            if let Some(suspicion) = &mut seen.suspicion {
+                suspicion.synchronous_setting = Some(setting.to_owned());
+            }
+        })
+    };
+    let two = "ANY 2 (orders_b, orders_c)";
+    check(&[
+        ("as published: nothing to correct", dead(BC, BC), "begin 6, freeze i-b, freeze i-c"),
+        ("a stricter one is covered", dead(BC, two), "begin 6, freeze i-b, freeze i-c"),
+        ("a laxer one is published first", dead(two, BC), PUBLISH_BC),
+        ("under the lease", dead(two, BC).with(|seen| seen.lease = Lease::Free), "hold 6"),
+        (
+            "another standby: what was acknowledged before may not be there",
+            dead(B, "ANY 1 (orders_c)"),
+            "publish [ANY 1 (\"orders_c\")] above 0/384",
+        ),
+        ("commits waited for nobody", dead(BC, ""), "publish []"),
+        ("not while the writer may be alive", dead(two, BC).suspected(2, 2.0), "wait: not-suspected"),
     ]);
 }
