@@ -8,9 +8,10 @@ use domain::{
     records::RecordsSeen,
     state::{Change, GuardSeen, Holder, State},
 };
-use futures_util::future::{join, join_all};
+use futures_util::future::{Either, join, join_all, select};
 use std::{
     collections::BTreeMap,
+    pin::pin,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -21,7 +22,11 @@ const HOSTS_KEEP_MS: u64 = 1_000;
 
 /// A suspicion that is older than this when it wakes a pass counts for nothing:
 /// a new one comes every two seconds. Clocks of functions differ by less.
-const SUSPICION_KEEPS_MS: u64 = 10_000;
+const SUSPICION_KEEPS_MS: u64 = 5_000;
+
+/// Longer than this no look waits for EC2, Route 53 or the state table's other
+/// items: what they did not say is not known.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A member that three probes of `watch-clusters` did not reach gets this long
 /// to answer once more: enough for a round trip across zones and a login.
@@ -145,7 +150,14 @@ impl<O: Outside> Looks<O> {
     /// something seen.
     pub async fn look(&mut self) -> Result<Observed, Failure> {
         let state = self.outside.state().await?.unwrap_or_else(State::unclaimed);
-        let (sql, records) = join(self.sql(), self.records()).await;
+        // PostgreSQL last and alone: what EC2 or Route 53 take long to say must not age what it answers.
+        let (hosts, records) = join(self.hosts(), self.records()).await;
+        if let Ok(hosts) = &hosts
+            && !self.keeps_hosts()
+        {
+            self.hosts = Some((self.outside.now_ms(), hosts.clone()));
+        }
+        let sql = self.sql().await;
         for (id, answer) in &sql {
             if let Sql::Silent(problem) = answer {
                 self.silent.insert(id.clone(), problem.clone());
@@ -154,7 +166,6 @@ impl<O: Outside> Looks<O> {
         if let Seen::Known(records) = &records {
             self.records = Some(records.clone());
         }
-        let hosts = self.hosts().await;
         let guards = self.guards(&state, &sql).await;
         let now = self.outside.now_ms();
         let card = self.outside.card().clone();
@@ -245,21 +256,30 @@ impl<O: Outside> Looks<O> {
 
     /// What EC2 says of the hosts, or why it says nothing: an outage of its API
     /// alone stops no change whose proof lies elsewhere.
-    async fn hosts(&mut self) -> Result<BTreeMap<String, Host>, String> {
-        let now = self.outside.now_ms();
-        if let Some((at, hosts)) = &self.hosts
-            && now.saturating_sub(*at) < HOSTS_KEEP_MS
-        {
+    async fn hosts(&self) -> Result<BTreeMap<String, Host>, String> {
+        if let Some((_, hosts)) = self.hosts.as_ref().filter(|_| self.keeps_hosts()) {
             return Ok(hosts.clone());
         }
-        match self.outside.hosts().await {
-            Ok(hosts) => {
-                self.hosts = Some((now, hosts.clone()));
-                Ok(hosts)
-            }
-            Err(failure) => {
-                tracing::warn!("{}", failure.story());
-                Err(failure.to_string())
+        self.within(self.outside.hosts()).await.map_err(|failure| {
+            tracing::warn!("{}", failure.story());
+            failure.to_string()
+        })
+    }
+
+    /// Whether EC2's last answer is young enough to be used again.
+    fn keeps_hosts(&self) -> bool {
+        let now = self.outside.now_ms();
+        self.hosts.as_ref().is_some_and(|(at, _)| now.saturating_sub(*at) < HOSTS_KEEP_MS)
+    }
+
+    /// What a call answers, if it does so in time: a look is worth nothing when
+    /// its parts are seconds apart.
+    async fn within<T>(&self, call: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        match select(pin!(call), pin!(self.outside.sleep(PATIENCE))).await {
+            Either::Left((answer, _)) => answer,
+            Either::Right(_) => {
+                let source = format!("no answer within {} s", PATIENCE.as_secs());
+                Err(Failure::Transient { call: "look", source: source.into() })
             }
         }
     }
@@ -274,7 +294,7 @@ impl<O: Outside> Looks<O> {
             matches!(answer, Sql::Refused) || Some(id.as_str()) == from
         });
         let guards = asked.map(|(id, _)| async move {
-            match self.outside.guard(id).await {
+            match self.within(self.outside.guard(id)).await {
                 Ok(guard) => Some((id.clone(), guard?)),
                 Err(failure) => {
                     tracing::warn!("{}", failure.story());
@@ -295,7 +315,7 @@ impl<O: Outside> Looks<O> {
         if let Some(records) = &self.records {
             return Seen::Known(records.clone());
         }
-        match self.outside.records().await {
+        match self.within(self.outside.records()).await {
             Ok(records) => Seen::Known(records),
             Err(failure) => Seen::Unavailable(failure.story()),
         }

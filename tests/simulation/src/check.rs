@@ -16,8 +16,10 @@ use std::collections::BTreeMap;
 /// A writer is called healthy after this long without a blemish.
 const HEALTHY: Ms = 6_000;
 
-/// What a probe saw so long before a change began, the change must know.
+/// What a probe saw so long before a change began, the change must know; where
+/// events come late, a suspicion may be 10 s old, by clocks that differ by 4 s.
 const TELLING: Ms = 4_000;
+const TELLING_LATE: Ms = 18_000;
 
 /// Whether a person altered a member's `synchronous_standby_names` last.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -168,7 +170,7 @@ impl World {
         let from = self.place(&change.from);
         self.tally.count("events", "promotions that lose rows");
         let approved = change.approval.is_some();
-        let by_hand = from.is_some_and(|from| self.check.by_hand[from] == Hand::Unseen);
+        let by_hand = from.is_some_and(|from| self.check.by_hand[from] != Hand::Off);
         let stood_still = from.is_some_and(|from| self.check.stood_still[from]);
         if approved || by_hand || self.check.forgiven {
             self.check.forgiven |= approved;
@@ -278,7 +280,8 @@ impl World {
         let word = if change.kind == ChangeKind::Failover { "failovers begun" } else { "switchovers begun" };
         self.tally.count("events", word);
         let Some(from) = self.place(&change.from) else { return };
-        let before = self.now().saturating_sub(TELLING);
+        let late = self.setup.loss > 0 || self.setup.flaky > 0 || self.setup.cut > 0;
+        let before = self.now().saturating_sub(if late { TELLING_LATE } else { TELLING });
         self.check.known = self.branches[self.members[from].data.branch].probed_by(before);
         // A call that takes seconds acts on a look that is seconds old.
         if change.kind == ChangeKind::Switchover || self.aws.ill[0].slow > 0 {

@@ -85,8 +85,7 @@ impl World {
             if !self.reaches_table(member) {
                 return self.boots_after(member, 1_000);
             }
-            let silent = self.mutation == Some(Mutation::NeverSaysNo);
-            if let Some(item) = self.members[member].guards.item.as_mut().filter(|_| !silent) {
+            if let Some(item) = &mut self.members[member].guards.item {
                 item.holds = false;
             }
         }
@@ -245,6 +244,7 @@ impl World {
     pub(crate) fn copies(&mut self, member: usize, writer: usize) {
         story!(self, "{} is copied anew from {}", self.id(member), self.id(writer));
         self.tally.count("people", "copied anew");
+        self.check_set_by_pass(member);
         if !matches!(self.members[member].process, Process::Down) {
             self.crashes(member);
         }

@@ -212,7 +212,7 @@ impl Branch {
 
     pub(crate) fn is_probed(&mut self, at: Ms, lsn: u64) {
         self.probed.push_back((at, lsn));
-        if self.probed.len() > 12 {
+        if self.probed.len() > 30 {
             self.probed.pop_front();
         }
     }

@@ -32,8 +32,6 @@ pub enum Mutation {
     TrustRefusedPort,
     /// What a guard wrote at an older epoch counts at this one.
     TrustOldHold,
-    /// A boot guard that lets PostgreSQL start does not say so.
-    NeverSaysNo,
     /// Every lease is free: two passes may act at once.
     ForgetLease,
     /// A pause is written and never read.

@@ -254,6 +254,10 @@ pub fn decide(seen: &Observed) -> Decision<Step, Reason> {
             None => mend::go_on(seen, writer, answer),
         },
         Sql::Standby(_) => Decision::Refuse(Reason::WriterInRecovery(writer.card.id.clone())),
+        // It may start again and again, and answer every time: clients are not served all the same.
+        Sql::Alive(_) if writer.guard.as_ref().is_some_and(|guard| guard.says_disk_full(seen.looked_at_ms)) => {
+            Decision::Refuse(Reason::DiskFull(writer.card.id.clone()))
+        }
         Sql::Alive(answer) => {
             Decision::Wait(Reason::AliveButBusy { member: writer.card.id.clone(), answer: answer.clone() })
         }

@@ -44,6 +44,11 @@ fn i10_a_full_disk_is_no_reason() {
             }),
             BEGIN,
         ),
+        (
+            "while it starts again and again",
+            full(healthy().sql("i-a", Sql::Alive("57P03".to_owned()))),
+            "refuse: disk-full",
+        ),
         ("while it still lives, a person is told", full(healthy()), "refuse: disk-full"),
         ("an old change goes on all the same", full(frozen_for_takeover()), "promote i-b"),
     ]);
