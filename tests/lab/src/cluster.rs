@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(180);
 pub struct Cluster {
     /// What it says of itself.
     pub card: Card,
-    /// Whether a commit waits for a standby.
+    /// Whether its owner wants a commit to wait for a standby.
     pub synchronous: bool,
     /// How its application logs in.
     pub database: Database,
@@ -115,7 +115,7 @@ pub async fn find(owner: &Owner, name: &str) -> Result<Option<Cluster>, Error> {
         &text(&login, "/username")?,
         &text(&login, "/password")?,
     )?;
-    let synchronous = state(owner, name).await?.synchronous;
+    let synchronous = card.synchronous_required > 0;
     Ok(Some(Cluster { card, synchronous, database }))
 }
 

@@ -70,11 +70,7 @@ impl Aws {
     }
 
     /// One batch: all or nothing.
-    pub(crate) fn move_writer(
-        &mut self,
-        from: Option<(IpAddr, u64)>,
-        to: (IpAddr, u64),
-    ) -> Result<(), Failure> {
+    pub(crate) fn move_writer(&mut self, from: Option<(IpAddr, u64)>, to: (IpAddr, u64)) -> Result<(), Failure> {
         let now = self.zone.writer.first().copied().zip(self.zone.epoch);
         if now != from {
             return Err(Failure::LostRace {

@@ -103,7 +103,7 @@ impl World {
         if writers < 2 {
             return;
         }
-        let able = |member: &usize| self.check.by_hand[*member] != Hand::Unseen && self.can_acknowledge(*member);
+        let able = |member: &usize| self.check.by_hand[*member] == Hand::Off && self.can_acknowledge(*member);
         let able: Vec<usize> = (0..self.members.len()).filter(able).collect();
         if able.len() > 1 {
             let ids: Vec<&str> = able.iter().map(|member| self.id(*member)).collect();
@@ -196,7 +196,7 @@ impl World {
             self.violates(format!("{id} takes over and loses {said} bytes, more than the policy allows"));
         } else if kept + said < self.check.known.min(acked) {
             self.violates(format!(
-                "{id} takes over at {kept}; {said} bytes were said to be lost, a probe had seen {}, acknowledged {acked}",
+                "{id} takes over at {kept}; {said} bytes were said to be lost, probes had seen {}, acked {acked}",
                 self.check.known
             ));
         }
@@ -234,7 +234,7 @@ impl World {
             ("none", false)
         };
         self.tally.count("evidence", kind);
-        if !holds && self.check.by_hand[from] != Hand::Unseen {
+        if !holds && self.check.by_hand[from] == Hand::Off {
             self.violates(format!("promoted although it is not true that: {sure:?}"));
         }
     }
@@ -289,6 +289,9 @@ impl World {
         }
         let now = self.now();
         let me = &self.members[from];
+        if me.writer().is_none() {
+            return;
+        }
         if now - me.unwell_at.min(now) > HEALTHY {
             self.violates(format!("a failover begins although {} is a healthy writer", me.id));
         } else if now - me.unheard_at.min(now) > HEALTHY + 2_000 && self.setup.flaky == 0 {
@@ -356,7 +359,7 @@ impl World {
         for member in (0..self.members.len()).filter(|member| *member != writer) {
             let me = &self.members[member];
             let streams = me.standby().and_then(|standby| standby.receiver.as_ref());
-            if !streams.is_some_and(|receiver| receiver.up == writer) {
+            if streams.is_none_or(|receiver| receiver.up != writer) {
                 return Err(format!("{} does not stream from {id} (upstream {:?})", me.id, me.data.upstream));
             }
         }

@@ -77,6 +77,13 @@ impl World {
                 self.members[member].lag = 2_000 + span % 5_000;
                 self.soon(span, move |world| world.members[member].lag = 0);
             }
+            What::DieOnFloor => {
+                self.by_hand(0);
+                self.dies_on_floor = true;
+                for member in 0..self.members.len() {
+                    self.members[member].lag = 6_000;
+                }
+            }
             What::SwitchoverInRush(who) => {
                 let member = self.who(who);
                 self.members[member].lag = 5_000;
@@ -127,6 +134,20 @@ impl World {
             self.crashes(member);
             let restart = self.between(200, 1_500);
             self.boots_after(member, restart);
+        }
+    }
+
+    /// A set with a floor was published: see `What::DieOnFloor`.
+    pub(crate) fn floor_is_published(&mut self) {
+        if std::mem::take(&mut self.dies_on_floor) && !self.calm {
+            let writer = self.who(Who::Writer);
+            let soon = self.between(0, 3_000);
+            self.soon(soon, move |world| {
+                world.die(writer, 20_000);
+                for member in &mut world.members {
+                    member.lag = 0;
+                }
+            });
         }
     }
 
@@ -228,6 +249,7 @@ fn word(what: &What) -> &'static str {
         What::Ill(_, Ill::Slow) => "service slow",
         What::Pause(_) => "pause",
         What::Switchover(_) => "switchover asked",
+        What::DieOnFloor => "hardware dies after a setting was put back",
         What::SwitchoverInRush(_) => "switchover asked in a rush",
         What::SwitchoverToNobody => "switchover to nobody",
         What::Approve(..) => "approval",

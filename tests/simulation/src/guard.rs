@@ -209,7 +209,11 @@ impl World {
         if me.host.hung {
             return self.soon(100, move |world| world.guard_stops(member, life, clean));
         }
-        if clean { self.shuts_down(member) } else { self.crashes(member) }
+        if clean {
+            self.shuts_down(member)
+        } else {
+            self.crashes(member)
+        }
         let hold = self.between(300, 1_200);
         self.boots_after(member, hold);
     }

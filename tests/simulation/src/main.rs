@@ -92,7 +92,12 @@ fn tell(setup: Setup, mutation: Option<Mutation>) -> Outcome {
 fn describe(setup: &Setup) -> String {
     let mut text = format!("seed {}: {:?}\n", setup.seed, Setup { faults: Vec::new(), ..setup.clone() });
     for (number, fault) in &setup.faults {
-        text.push_str(&format!("  fault {number}: at {:.1} s for {:.1} s: {:?}\n", fault.at as f64 / 1e3, fault.span as f64 / 1e3, fault.what));
+        text.push_str(&format!(
+            "  fault {number}: at {:.1} s for {:.1} s: {:?}\n",
+            fault.at as f64 / 1e3,
+            fault.span as f64 / 1e3,
+            fault.what
+        ));
     }
     text
 }
@@ -103,8 +108,10 @@ fn sweep(options: &Options) -> bool {
     let (next, stop) = (AtomicU64::new(options.from), AtomicBool::new(false));
     let found = Mutex::new(Found::default());
     // Hidden when stderr is no terminal.
-    let progress = ProgressBar::new(options.seeds)
-        .with_style(ProgressStyle::with_template("{bar:40} {pos}/{len} seeds, {per_sec}, {eta} left").unwrap_or(ProgressStyle::default_bar()));
+    let progress = ProgressBar::new(options.seeds).with_style(
+        ProgressStyle::with_template("{bar:40} {pos}/{len} seeds, {per_sec}, {eta} left")
+            .unwrap_or(ProgressStyle::default_bar()),
+    );
     std::thread::scope(|scope| {
         for _ in 0..jobs {
             scope.spawn(|| {
@@ -170,7 +177,12 @@ fn report(options: &Options, found: &Found, seconds: f64) {
     } else {
         println!(
             "{} seeds, {} steps, {} failovers, {} switchovers, {} passes: {} seeds with violations, in {seconds:.0} s",
-            found.seeds, found.steps, events("failovers"), events("switchovers"), events("passes"), found.failing.len()
+            found.seeds,
+            found.steps,
+            events("failovers"),
+            events("switchovers"),
+            events("passes"),
+            found.failing.len()
         );
     }
     if let Some((seed, violations)) = found.failing.first() {
@@ -186,7 +198,8 @@ fn smallest(seed: u64, violations: &[String], mutation: Option<Mutation>) {
     let kept: Vec<String> = kept.iter().map(ToString::to_string).collect();
     let keep = if kept.is_empty() { String::new() } else { format!(" --keep {}", kept.join(",")) };
     let mutate = mutation.map_or_else(String::new, |mutation| {
-        let name = clap::ValueEnum::to_possible_value(&mutation).map_or_else(String::new, |value| value.get_name().to_owned());
+        let name =
+            clap::ValueEnum::to_possible_value(&mutation).map_or_else(String::new, |value| value.get_name().to_owned());
         format!(" --mutate {name}")
     });
     eprintln!("replay: cargo run -q --release -p simulation -- --seed {seed}{keep}{mutate}");

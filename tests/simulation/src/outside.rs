@@ -135,8 +135,14 @@ impl Outside for Port {
         let nothing = self.has(Mutation::PublishNothing);
         let no_floor = self.has(Mutation::ForgetFloor);
         self.write(move |world, _| {
-            let floor = floor.filter(|_| !no_floor);
-            if nothing { Ok(()) } else { world.aws.table.publish(epoch, &holder, &set, floor) }
+            if nothing {
+                return Ok(());
+            }
+            world.aws.table.publish(epoch, &holder, &set, floor.filter(|_| !no_floor))?;
+            if floor.is_some() {
+                world.floor_is_published();
+            }
+            Ok(())
         })
         .await
     }
@@ -303,7 +309,8 @@ impl Outside for Port {
         let call = "postgres:set-synchronous";
         let member = self.member(member)?;
         let setting = setting.to_owned();
-        self.call(call, To::Member(member, SETTING), move |world| world.sets_synchronous(call, member, setting)).await?;
+        self.call(call, To::Member(member, SETTING), move |world| world.sets_synchronous(call, member, setting))
+            .await?;
         self.wait(20).await;
         Ok(())
     }

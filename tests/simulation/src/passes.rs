@@ -124,11 +124,8 @@ impl World {
     /// The schedules, which find what no event told.
     pub(crate) fn schedules(&mut self) {
         let waking = || Waking { by: "by its schedule".to_owned(), ..Waking::default() };
-        let every = [
-            (Asked::Pass(waking()), 60_000),
-            (Asked::Dns(waking()), 300_000),
-            (Asked::Rejoin(waking()), 300_000),
-        ];
+        let every =
+            [(Asked::Pass(waking()), 60_000), (Asked::Dns(waking()), 300_000), (Asked::Rejoin(waking()), 300_000)];
         for (asked, span) in every {
             let first = self.between(0, span);
             self.soon(first, move |world| world.schedule(asked, span));

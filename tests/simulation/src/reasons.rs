@@ -1,7 +1,7 @@
 //! Which kind of reason a sentence is: reports carry the sentence alone.
 
 /// Words that only this kind's sentence has, and the kind.
-const KINDS: [(&str, &str); 42] = [
+const KINDS: [(&str, &str); 43] = [
     ("holds the lease for", "lease-held"),
     ("no member has claimed", "not-claimed"),
     ("which the card does not know", "writer-not-in-card"),
@@ -43,6 +43,7 @@ const KINDS: [(&str, &str); 42] = [
     ("record waits for Route 53", "record-waits"),
     ("may replace", "record-not-ours"),
     ("never heard of timeline", "timeline-unknown"),
+    ("that the last writer never had", "other-history"),
     ("which may still hear the writer", "witness-silent"),
 ];
 

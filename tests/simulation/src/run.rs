@@ -75,4 +75,3 @@ fn settles(sim: &mut Sim) {
         }
     }
 }
-

@@ -74,6 +74,9 @@ pub enum What {
     Conflict(Who),
     /// Log takes seconds to a standby.
     SlowLink(Who),
+    /// A person lets commits wait for nobody, log takes seconds to all standbys, and
+    /// the writer dies just after a pass has put the setting back.
+    DieOnFloor,
     /// A person sets `synchronous_standby_names` on the writer by hand.
     ByHand(usize),
 }
@@ -177,13 +180,15 @@ fn what() -> impl Strategy<Value = What> {
         2 => (100_000..6_000_000_u64).prop_map(What::Burst),
         2 => (0..MOST - 1).prop_map(|place| What::Conflict(Who::Standby(place))),
         3 => (0..MOST - 1).prop_map(|place| What::SlowLink(Who::Standby(place))),
+        1 => Just(What::DieOnFloor),
     ]
 }
 
 fn fault() -> impl Strategy<Value = Fault> {
     let span = prop_oneof![2 => 200..4_000_u64, 3 => 4_000..20_000_u64, 3 => 20_000..90_000_u64];
     // Faults that meet are worth more than faults that follow each other.
-    let at = prop_oneof![1 => 3_000..TROUBLE, 1 => 5_000..45_000_u64, 1 => (3_000..TROUBLE).prop_map(|at| at / 30_000 * 30_000 + at % 7_000 + 3_000)];
+    let meeting = (3_000..TROUBLE).prop_map(|at| at / 30_000 * 30_000 + at % 7_000 + 3_000);
+    let at = prop_oneof![1 => 3_000..TROUBLE, 1 => 5_000..45_000_u64, 1 => meeting];
     (at, span, what()).prop_map(|(at, span, what)| Fault { at: at.min(TROUBLE), span, what })
 }
 

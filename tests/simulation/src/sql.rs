@@ -1,6 +1,8 @@
 //! What PostgreSQL on a member answers, and what it does when it is told to.
 
-use crate::{calls::transient, clock::Ms, member::Process, mutation::Mutation, network::FUNCTIONS, story, world::World};
+use crate::{
+    calls::transient, clock::Ms, member::Process, mutation::Mutation, network::FUNCTIONS, story, world::World,
+};
 use domain::{
     failover::{PromotedSeen, ReceiverSeen, Sql, StandbySeen, StreamSeen, WriterSeen},
     lsn::Lsn,

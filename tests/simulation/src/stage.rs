@@ -104,8 +104,7 @@ impl Stage {
 
     /// A switchover that a person asks for.
     pub fn switchover(&mut self, to: &str, cut: Cut) -> Went {
-        let waking =
-            Waking { by: "by a test".to_owned(), switchover: Some(to.to_owned()), ..Waking::default() };
+        let waking = Waking { by: "by a test".to_owned(), switchover: Some(to.to_owned()), ..Waking::default() };
         self.asks(Asked::Pass(waking), cut)
     }
 

@@ -37,7 +37,8 @@ impl Table {
     }
 
     fn is_free(&self, me: &str, now_ms: u64) -> bool {
-        self.leases_free || self.state.holder.as_ref().is_none_or(|holder| holder.id == me || holder.expires_at_ms < now_ms)
+        self.leases_free
+            || self.state.holder.as_ref().is_none_or(|holder| holder.id == me || holder.expires_at_ms < now_ms)
     }
 
     fn is_mine(&self, epoch: u64, me: &str) -> bool {

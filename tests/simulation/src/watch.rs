@@ -128,17 +128,15 @@ impl World {
         if !self.net.reaches(WATCH, member) || !me.runs() {
             return Look::Failed;
         }
-        let streaming = |writer: &Writer, down: usize| {
-            writer.streams[down].as_ref().is_some_and(|stream| stream.flushed.is_some())
-        };
+        let streaming =
+            |writer: &Writer, down: usize| writer.streams[down].as_ref().is_some_and(|stream| stream.flushed.is_some());
         let frozen = self.seem_frozen.contains(&member);
         match &me.process {
             Process::Down => Look::Refused,
             Process::Starting => Look::Alive,
             Process::Standby(_) => Look::Standby { upstream: me.data.upstream.filter(|_| !frozen) },
             Process::Writer(writer) => {
-                let streams: Vec<usize> =
-                    (0..self.members.len()).filter(|down| streaming(writer, *down)).collect();
+                let streams: Vec<usize> = (0..self.members.len()).filter(|down| streaming(writer, *down)).collect();
                 let counted = streams.iter().filter(|down| self.counts_for(&writer.applied, **down)).count();
                 let waits = writer.applied.is_on() && counted < writer.applied.required as usize;
                 let published = &self.aws.table.state.synchronous;
@@ -214,8 +212,7 @@ impl World {
         };
         let last = suspicion.last_lsn.map(|lsn| lsn.0);
         story!(self, "watch-clusters: {} failed {failures} probes, last position {last:?}", self.id(member));
-        let waking =
-            Waking { by: "by watch-clusters".to_owned(), suspicion: Some(suspicion), ..Waking::default() };
+        let waking = Waking { by: "by watch-clusters".to_owned(), suspicion: Some(suspicion), ..Waking::default() };
         // The last probe failed only when its time was over.
         self.wakes(Asked::Pass(waking), 900);
         self.watch_reads_soon();

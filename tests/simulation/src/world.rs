@@ -53,6 +53,8 @@ pub struct World {
     pub(crate) connections: u32,
     /// Bytes of the next transaction.
     pub(crate) burst: Option<u64>,
+    /// The writer dies when a floor is published.
+    pub(crate) dies_on_floor: bool,
     /// Passes that begin now.
     pub(crate) starts: Vec<Start>,
     /// Passes whose time is over.
@@ -186,6 +188,7 @@ impl World {
             mutation,
             connections: 0,
             burst: None,
+            dies_on_floor: false,
             starts: Vec::new(),
             ends: Vec::new(),
             seem_frozen: BTreeSet::new(),

@@ -39,14 +39,14 @@ fn bugs_are_found() {
         Mutation::RecordFirst,
         Mutation::PublishNothing,
     ] {
-        found_by(mutation, 40);
+        found_by(mutation, 80);
     }
 }
 
 #[test]
 fn a_failing_schedule_shrinks_and_still_fails() {
     let mutation = Mutation::PromoteBeforeFence;
-    let seed = found_by(mutation, 40);
+    let seed = found_by(mutation, 80);
     let (all, _) = Setup::of(seed);
     let (smallest, kept) = shrink(seed, Some(mutation));
     assert!(!kept.is_empty() && kept.len() <= all.faults.len());
