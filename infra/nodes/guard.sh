@@ -44,6 +44,8 @@ look_at_state() {
     elif [ "$FROM" != "$ID" ]; then
       echo "stop $at immediate the state says that the writer changes from $FROM, and not to this member"
     elif [ "$KIND" = switchover ]; then
+      # Nobody is promoted before this member holds, so its shutdown may take as long as its checkpoint does.
+      [ "$PROMOTING$PROMOTED" != -- ] || echo "contact $at"
       echo "stop $at fast the state says that the writer changes"
     else
       echo "stop $at immediate the state says that this writer is replaced"
@@ -130,7 +132,7 @@ stop() { # fast|immediate WHY
   local postmaster
   writes_here || return 0
   if [ "$1" = fast ]; then
-    # Bounded: a change is no contact, so the rest is immediate. Only the postmaster: for its children,
+    # Only the postmaster: for its children,
     # SIGINT is the end of a wait for the standbys.
     { read -r postmaster <"$DATA/postmaster.pid" && kill -s INT "$postmaster"; } 2>/dev/null || :
     once "fast stop: $2"

@@ -182,13 +182,7 @@ impl StateTable {
     /// # Errors
     ///
     /// As [`note`](Self::note).
-    pub async fn finish(
-        &self,
-        cluster: &str,
-        epoch: u64,
-        holder_id: &str,
-        finished: &Finished,
-    ) -> Result<(), Failure> {
+    pub async fn finish(&self, cluster: &str, epoch: u64, holder_id: &str, finished: &Finished) -> Result<(), Failure> {
         let mut write = Write::of_changer(epoch, holder_id);
         write.set = "#writer = :writer, #phase = :steady, #changed_at_ms = :changed, #failovers_ms = :failovers, \
                      #timeline = :timeline, #timeline_began = :began";

@@ -341,7 +341,8 @@ mod tests {
 
     #[test]
     fn settings_are_read_as_postgresql_reads_them() {
-        let of = |required, names: &[&str]| Synchronous { required, names: names.iter().map(|&n| n.to_owned()).collect() };
+        let of =
+            |required, names: &[&str]| Synchronous { required, names: names.iter().map(|&n| n.to_owned()).collect() };
         let table = [
             ("", of(0, &[])),
             ("ANY 1 (\"orders_2\", \"orders_3\")", of(1, &["orders_2", "orders_3"])),
@@ -355,7 +356,9 @@ mod tests {
             assert_eq!(Synchronous::parse(text), Some(expected.clone()), "{text}");
             assert!(expected.is_setting(text), "{text}");
         }
-        for text in ["*", "ANY 1 (*)", "ANY (a)", "ANY 1 2 (a)", "ANY x (a)", "ANY 1 (a", "ANY 1 (a,,b)", "ANY 1 (\"a b\")"] {
+        for text in
+            ["*", "ANY 1 (*)", "ANY (a)", "ANY 1 2 (a)", "ANY x (a)", "ANY 1 (a", "ANY 1 (a,,b)", "ANY 1 (\"a b\")"]
+        {
             assert_eq!(Synchronous::parse(text), None, "{text}");
         }
     }
@@ -363,8 +366,19 @@ mod tests {
     /// Against the definition itself: every way to freeze n - k + 1 of the published names.
     #[test]
     fn covers_is_what_freezing_proves() {
-        let texts = ["", "a", "b", "c", "ANY 1 (a,b)", "ANY 2 (a,b)", "ANY 1 (b,c)", "ANY 2 (b,c)", "ANY 1 (a,b,c)",
-            "ANY 2 (a,b,c)", "ANY 3 (a,b,c)"];
+        let texts = [
+            "",
+            "a",
+            "b",
+            "c",
+            "ANY 1 (a,b)",
+            "ANY 2 (a,b)",
+            "ANY 1 (b,c)",
+            "ANY 2 (b,c)",
+            "ANY 1 (a,b,c)",
+            "ANY 2 (a,b,c)",
+            "ANY 3 (a,b,c)",
+        ];
         let proves = |published: &Synchronous, applied: &Synchronous| {
             let (n, k) = (published.names.len(), published.required as usize);
             (0..1_u32 << n).filter(|mask| mask.count_ones() as usize == n - k + 1).all(|mask| {

@@ -49,12 +49,7 @@ impl Target {
     /// The member at an address.
     #[must_use]
     pub fn at(card: &Card, address: IpAddr) -> Self {
-        Target {
-            address,
-            port: card.port,
-            server_name: card.records.writer.clone(),
-            database: DATABASE.to_owned(),
-        }
+        Target { address, port: card.port, server_name: card.records.writer.clone(), database: DATABASE.to_owned() }
     }
 }
 

@@ -3,8 +3,8 @@
 mod failure;
 mod login;
 mod look;
-mod outside;
 mod members;
+mod outside;
 mod pass;
 mod report;
 mod tell;

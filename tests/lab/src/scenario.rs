@@ -10,6 +10,7 @@ mod people;
 mod returns;
 mod stage;
 mod table;
+mod waits;
 
 use crate::{
     cluster,

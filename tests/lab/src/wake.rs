@@ -67,9 +67,11 @@ fn ask(template: &Template, function: Function, event: &Value) -> (bool, String)
     let how = match &meaning {
         _ if delivered => "",
         Meaning::Ignored(_) => "",
-        Meaning::Suspicion(_) | Meaning::Attention { .. } | Meaning::Spec { .. } | Meaning::Request(_) | Meaning::BadRequest(_) => {
-            " (it arrives by direct invocation, not by a rule)"
-        }
+        Meaning::Suspicion(_)
+        | Meaning::Attention { .. }
+        | Meaning::Spec { .. }
+        | Meaning::Request(_)
+        | Meaning::BadRequest(_) => " (it arrives by direct invocation, not by a rule)",
         _ => " (but no rule brings it here)",
     };
     (delivered, format!("{meaning}{how}"))

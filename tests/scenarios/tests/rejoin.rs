@@ -248,5 +248,5 @@ fn a_cluster_that_is_well_is_looked_at_and_left_alone() {
     let report = world.run(pass(&world)).unwrap().unwrap();
     assert_eq!((report.outcome, &*report.because), ("steady", "no member waits to be made a standby"));
     let calls: BTreeSet<&str> = world.see().calls.iter().copied().collect();
-    assert_eq!(calls, BTreeSet::from(["state", "probe", "hosts", "rejoin"]), "nothing but looks");
+    assert_eq!(calls, BTreeSet::from(["state", "probe", "hosts", "guard", "rejoin"]), "nothing but looks");
 }

@@ -48,7 +48,7 @@ fn records_that_are_right_are_only_looked_at() {
     let world = World::well();
     assert_eq!(outcome(&world), "steady");
     let calls: BTreeSet<&str> = world.see().calls.iter().copied().collect();
-    assert_eq!(calls, BTreeSet::from(["state", "probe", "hosts", "records"]));
+    assert_eq!(calls, BTreeSet::from(["state", "probe", "hosts", "guard", "records"]));
 }
 
 #[test]
@@ -101,7 +101,11 @@ fn a_change_that_begins_is_never_worked_against() {
         let world = astray();
         world.see().trouble = Some(Trouble::Stops(call));
         let mut slow = pin!(pass(&world));
-        assert!(futures_util::FutureExt::now_or_never(slow.as_mut()).is_none(), "call {call}");
+        // What EC2, Route 53 or a guard's item do not say in time is gone on without.
+        if futures_util::FutureExt::now_or_never(slow.as_mut()).is_some() {
+            assert!(["hosts", "records", "guard"].contains(&calls[call - 1]), "call {call}, {}", calls[call - 1]);
+            continue;
+        }
         let mut begun = false;
         {
             let mut inner = world.see();
@@ -180,8 +184,16 @@ fn a_standby_that_flaps_stays() {
     let world = World::well();
     // Away in the first look only.
     world.see().sql.insert("i-c".to_owned(), Sql::Silent("no answer".to_owned()));
-    let probes = 4;
-    world.see().trouble = Some(Trouble::Stops(probes + 3));
+    let again = {
+        let calm = World::well();
+        calm.see().sql.insert("i-c".to_owned(), Sql::Silent("no answer".to_owned()));
+        outcome(&calm);
+        let states = |(_, call): &(usize, &&str)| **call == "state";
+        let inner = calm.see();
+        let (place, _) = inner.calls.iter().enumerate().filter(states).nth(1).unwrap();
+        place + 1
+    };
+    world.see().trouble = Some(Trouble::Stops(again));
     let mut slow = pin!(pass(&world));
     assert!(futures_util::FutureExt::now_or_never(slow.as_mut()).is_none());
     world.see().sql.insert("i-c".to_owned(), standby());

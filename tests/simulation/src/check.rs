@@ -21,18 +21,6 @@ const HEALTHY: Ms = 6_000;
 const TELLING: Ms = 4_000;
 const TELLING_LATE: Ms = 18_000;
 
-/// Whether a person altered a member's `synchronous_standby_names` last.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Hand {
-    /// Passes did.
-    #[default]
-    Off,
-    /// A person, and no probe saw it yet: nobody can know.
-    Unseen,
-    /// A person, and `watch-clusters` saw it.
-    Seen,
-}
-
 /// What the checker remembers.
 #[derive(Debug, Default)]
 pub struct Checker {
@@ -43,7 +31,7 @@ pub struct Checker {
     /// The highest epoch so far.
     epoch: u64,
     /// Members whose setting a person altered last.
-    pub(crate) by_hand: [Hand; MOST],
+    pub(crate) by_hand: [bool; MOST],
     /// Members that somebody else stopped last.
     by_somebody: [bool; MOST],
     /// Changes that ended with a new writer, by epoch: failover or not.
@@ -103,7 +91,7 @@ impl World {
         if writers < 2 {
             return;
         }
-        let able = |member: &usize| self.check.by_hand[*member] == Hand::Off && self.can_acknowledge(*member);
+        let able = |member: &usize| !self.check.by_hand[*member] && self.can_acknowledge(*member);
         let able: Vec<usize> = (0..self.members.len()).filter(able).collect();
         if able.len() > 1 {
             let ids: Vec<&str> = able.iter().map(|member| self.id(*member)).collect();
@@ -115,7 +103,7 @@ impl World {
     pub(crate) fn check_acknowledged(&mut self, member: usize, lsn: u64) {
         let branch = self.members[member].data.branch;
         let waits = self.members[member].writer().is_some_and(|writer| writer.applied.is_on());
-        let safe = waits && self.aws.table.state.synchronous.is_on() && self.check.by_hand[member] == Hand::Off;
+        let safe = waits && self.aws.table.state.synchronous.is_on() && !self.check.by_hand[member];
         let history = &mut self.branches[branch];
         history.acked = history.acked.max(lsn);
         if safe {
@@ -123,7 +111,7 @@ impl World {
         }
         let official = self.check.official;
         let kept = self.shared(branch, official, u64::MAX).is_some_and(|limit| lsn <= limit);
-        let known = self.check.by_hand[member] != Hand::Off || self.check.stood_still[member];
+        let known = self.check.by_hand[member] || self.check.stood_still[member];
         if branch == official || kept || known {
             return;
         }
@@ -170,7 +158,7 @@ impl World {
         let from = self.place(&change.from);
         self.tally.count("events", "promotions that lose rows");
         let approved = change.approval.is_some();
-        let by_hand = from.is_some_and(|from| self.check.by_hand[from] != Hand::Off);
+        let by_hand = from.is_some_and(|from| self.check.by_hand[from]);
         let stood_still = from.is_some_and(|from| self.check.stood_still[from]);
         if approved || by_hand || self.check.forgiven {
             self.check.forgiven |= approved;
@@ -234,7 +222,7 @@ impl World {
             ("none", false)
         };
         self.tally.count("evidence", kind);
-        if !holds && self.check.by_hand[from] == Hand::Off {
+        if !holds && !self.check.by_hand[from] {
             self.violates(format!("promoted although it is not true that: {sure:?}"));
         }
     }
@@ -389,7 +377,7 @@ impl World {
 
     /// A pass sets the synchronous set: from here it is nobody's by hand.
     pub(crate) fn check_set_by_pass(&mut self, member: usize) {
-        self.check.by_hand[member] = Hand::Off;
+        self.check.by_hand[member] = false;
     }
 }
 

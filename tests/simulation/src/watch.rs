@@ -3,7 +3,6 @@
 //! network, by its own clock.
 
 use crate::{
-    check::Hand,
     clock::{Event, Ms},
     member::{Process, Writer},
     network::{MOST, WATCH},
@@ -162,9 +161,6 @@ impl World {
             let (lsn, branch) = (self.members[member].data.lsn, self.members[member].data.branch);
             let setting = self.members[member].writer().map_or_else(String::new, |writer| writer.applied.setting());
             self.branches[branch].is_probed(asked, lsn);
-            if self.check.by_hand[member] == Hand::Unseen {
-                self.check.by_hand[member] = Hand::Seen;
-            }
             self.watch.writes[member] = Some(LastWrite { lsn, at: asked, setting });
         }
         let failed = matches!(look, Look::Failed | Look::Refused);
@@ -327,7 +323,7 @@ impl World {
             _ => Synchronous { required: others.len() as u32, names: names(&others) },
         };
         story!(self, "a person sets synchronous_standby_names on {} to {:?}", self.id(writer), set.setting());
-        self.check.by_hand[writer] = Hand::Unseen;
+        self.check.by_hand[writer] = true;
         self.members[writer].data.setting = Some(set.setting());
         if let Some(process) = self.members[writer].writer_mut() {
             process.applied = set;

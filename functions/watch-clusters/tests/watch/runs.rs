@@ -51,7 +51,7 @@ async fn a_silent_writer_is_suspected_within_four_seconds_and_as_long_as_it_last
     let expected = serde_json::json!({
         "cluster": "orders", "member": "i-orders-1", "failures": 3, "silent_since_ms": 1_795_230_731_000_u64,
         "last_lsn": "0/900", "last_lsn_at_ms": 1_795_230_730_000_u64, "synchronous_setting": "",
-        "problem": "no answer",
+        "problem": "no answer", "raised_at_ms": 1_795_230_733_900_u64,
     });
     assert_eq!(event["detail"], expected);
 }

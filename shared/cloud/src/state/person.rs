@@ -40,10 +40,8 @@ impl StateTable {
     /// [`Failure`] of `dynamodb:UpdateItem`; [`Failure::LostRace`] unless the
     /// epoch is the approval's and the phase steady.
     pub async fn approve(&self, cluster: &str, approval: &Approval) -> Result<(), Failure> {
-        let json = serde_json::to_string(approval).map_err(|error| Failure::Broken {
-            call: UPDATE,
-            what: format!("the approval is not JSON: {error}"),
-        })?;
+        let json = serde_json::to_string(approval)
+            .map_err(|error| Failure::Broken { call: UPDATE, what: format!("the approval is not JSON: {error}") })?;
         let write = Write {
             set: "#approval = :approval",
             remove: "",

@@ -124,7 +124,10 @@ async fn only_the_holder_publishes_the_synchronous_set() {
     let (config, replay) = answer(200, "{}");
     table(&config).publish_synchronous("orders", 7, "req-1", &synchronous(), Some(Lsn(0x20))).await.unwrap();
     let (update, condition, values) = written(&replay);
-    assert_eq!(update, "SET write_id = :write_id, synchronous_required = :required, synchronous_names = :names, floor = :floor");
+    assert_eq!(
+        update,
+        "SET write_id = :write_id, synchronous_required = :required, synchronous_names = :names, floor = :floor"
+    );
     assert_eq!(condition, "epoch = :epoch AND holder = :me");
     let expected = json!({
         ":epoch": { "N": "7" }, ":me": { "S": "req-1" }, ":required": { "N": "1" },
@@ -135,7 +138,13 @@ async fn only_the_holder_publishes_the_synchronous_set() {
 
 #[tokio::test]
 async fn finish_names_the_writer_and_frees_the_lease() {
-    let finished = Finished { writer: "i-0b2".into(), at_ms: 1234, failovers_ms: vec![5, 1234], timeline: 2, timeline_began: Lsn(0x20) };
+    let finished = Finished {
+        writer: "i-0b2".into(),
+        at_ms: 1234,
+        failovers_ms: vec![5, 1234],
+        timeline: 2,
+        timeline_began: Lsn(0x20),
+    };
     let (config, replay) = answer(200, "{}");
     table(&config).finish("orders", 7, "req-1", &finished).await.unwrap();
     let (update, condition, values) = written(&replay);
@@ -235,12 +244,7 @@ fn steady_item() -> Value {
 async fn reads_a_steady_state_consistently() {
     let (config, replay) = answer(200, item(steady_item()));
     let state = table(&config).read("orders").await.unwrap();
-    let expected = State {
-        epoch: 6,
-        writer: Some("i-0a1".into()),
-        synchronous: synchronous(),
-        ..State::unclaimed()
-    };
+    let expected = State { epoch: 6, writer: Some("i-0a1".into()), synchronous: synchronous(), ..State::unclaimed() };
     assert_eq!(state, Some(expected));
     let expected = json!({
         "TableName": "lab-state", "ConsistentRead": true,
@@ -390,10 +394,10 @@ async fn a_person_writes_only_while_nothing_changes() {
     let approval = Approval { epoch: 6, data_loss_bytes: None, expires_at_ms: 9 };
     table(&config).approve("orders", &approval).await.unwrap();
     let (update, condition, values) = written(&replay);
-    assert_eq!((update.as_str(), condition.as_str()), (
-        "SET write_id = :write_id, approval = :approval",
-        "epoch = :epoch AND phase = :steady",
-    ));
+    assert_eq!(
+        (update.as_str(), condition.as_str()),
+        ("SET write_id = :write_id, approval = :approval", "epoch = :epoch AND phase = :steady",)
+    );
     assert_eq!(values[":approval"]["S"], serde_json::to_string(&approval).unwrap());
 }
 
@@ -422,7 +426,12 @@ async fn a_guard_item_is_read_and_a_missing_one_is_none() {
     let (config, replay) = answer(200, item(attributes));
     let guard = table(&config).guard("orders", "i-0a1").await.unwrap();
     let expected = GuardSeen {
-        epoch: 7, holds: true, clean: true, checkpoint: Some(Lsn(0x20)), timeline: 2, disk_full: false,
+        epoch: 7,
+        holds: true,
+        clean: true,
+        checkpoint: Some(Lsn(0x20)),
+        timeline: 2,
+        disk_full: false,
         written_at_ms: 1_795_230_730_000,
     };
     assert_eq!(guard, Some(expected));

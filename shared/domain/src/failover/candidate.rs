@@ -22,9 +22,7 @@ pub(super) fn survivors<'a>(seen: &'a Observed, from: &str) -> Vec<Survivor<'a>>
         .iter()
         .filter(|member| member.card.id != from)
         .filter_map(|member| match &member.sql {
-            Sql::Standby(standby) => {
-                Some(Survivor { member, standby, furthest: useful(seen, standby) })
-            }
+            Sql::Standby(standby) => Some(Survivor { member, standby, furthest: useful(seen, standby) }),
             _ => None,
         })
         .collect()
@@ -86,7 +84,8 @@ pub(super) fn choose<'a>(seen: &'a Observed, from: &str) -> Result<Survivor<'a>,
         return Err(Reason::TimelineUnknown { member: chosen.member.card.id.clone(), taken });
     }
     // It would bring back rows that an earlier change counted as lost.
-    if chosen.standby.furthest() > Some(chosen.furthest) && seen.approval().is_none() {
+    let any = seen.approval().is_some_and(|approval| approval.data_loss_bytes.is_none());
+    if chosen.standby.furthest() > Some(chosen.furthest) && !any {
         return Err(Reason::OtherHistory { member: chosen.member.card.id.clone(), taken });
     }
     Ok(*chosen)
@@ -104,8 +103,9 @@ pub(super) fn choose<'a>(seen: &'a Observed, from: &str) -> Result<Survivor<'a>,
 /// In synchronous mode, when something may be lost: [`Reason::QuorumMissing`],
 /// [`Reason::BelowFloor`] or [`Reason::NotAsPublished`]. In asynchronous mode
 /// [`Reason::WouldLose`] over the policy's limit, and [`Reason::LossUnknown`]
-/// when nobody knows how far the old writer had come. A person's approval opens
-/// each of them, up to the bytes that it names.
+/// when nobody knows how far the old writer had come. A person's approval of
+/// any loss opens each of them; one of a number of bytes only the first of the
+/// last two.
 pub(super) fn loss(seen: &Observed, from: &str, last_known: Option<Lsn>, chosen: Lsn) -> Result<Loss, Reason> {
     let lost = last_known.map(|last| chosen.behind(last));
     let reason = match lossless(seen, from, chosen) {
@@ -125,8 +125,13 @@ pub(super) fn loss(seen: &Observed, from: &str, last_known: Option<Lsn>, chosen:
     };
     match (seen.approval().map(|approval| approval.data_loss_bytes), lost) {
         (Some(None), lost) => Ok(lost.map_or(Loss::Unknown, Loss::Bytes)),
-        (Some(Some(allowed)), Some(bytes)) if bytes <= allowed => Ok(Loss::Bytes(bytes)),
-        (Some(Some(allowed)), Some(bytes)) => Err(Reason::WouldLose { bytes, allowed }),
+        // A number is held against what a probe saw: it opens only what that measures.
+        (Some(Some(allowed)), Some(bytes)) if matches!(reason, Reason::WouldLose { .. }) && bytes <= allowed => {
+            Ok(Loss::Bytes(bytes))
+        }
+        (Some(Some(allowed)), Some(bytes)) if matches!(reason, Reason::WouldLose { .. }) => {
+            Err(Reason::WouldLose { bytes, allowed })
+        }
         _ => Err(reason),
     }
 }

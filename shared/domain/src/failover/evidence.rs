@@ -34,10 +34,9 @@ impl fmt::Display for Evidence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::Stopped { member, host } => write!(f, "EC2 reads {member} back as {host}: nothing on it runs"),
-            Kind::PostgresDown { member, epoch } => write!(
-                f,
-                "PostgreSQL on {member} has ended, and its guard starts nothing before epoch {epoch} is over"
-            ),
+            Kind::PostgresDown { member, epoch } => {
+                write!(f, "PostgreSQL on {member} has ended, and its guard starts nothing before epoch {epoch} is over")
+            }
             Kind::SelfFenced { member, cut_for, ttl } => write!(
                 f,
                 "{member} has been cut from every standby for {}, and its guard stops PostgreSQL after {} without contact",

@@ -115,7 +115,12 @@ fn finish(seen: &Observed, change: &Change, new: &Member) -> Decision<Step, Reas
     match Ledger::of(seen, change, seen.looked_at_ms) {
         Some(ledger) => {
             let page = ledger.page(seen, &seen.writer_record);
-            Decision::Act(vec![Step::Finish { writer: new.target(), kind: change.kind, ledger: Box::new(ledger), page }])
+            Decision::Act(vec![Step::Finish {
+                writer: new.target(),
+                kind: change.kind,
+                ledger: Box::new(ledger),
+                page,
+            }])
         }
         // Promoted, not proven: the next look proves it first.
         None => Decision::Wait(Reason::NotAsked(new.card.id.clone())),

@@ -214,8 +214,7 @@ impl Observed {
         let of_change = self.state.change.as_ref().map(|change| change.approval.as_ref());
         of_change.unwrap_or_else(|| {
             let waiting = self.state.approval.as_ref();
-            waiting
-                .filter(|approval| approval.epoch == self.state.epoch && approval.expires_at_ms > self.looked_at_ms)
+            waiting.filter(|approval| approval.epoch == self.state.epoch && approval.expires_at_ms > self.looked_at_ms)
         })
     }
 

@@ -394,7 +394,10 @@ impl fmt::Display for Reason {
             Reason::Paused { left, why } => write!(f, "paused for {} more: {why}", seconds(*left)),
             Reason::Grace(left) => write!(f, "a pause has just ended: {} of grace left", seconds(*left)),
             Reason::DiskFull(id) => {
-                write!(f, "the data disk of {id} is full; nobody takes over, since another writer would fill its own in the same way")
+                write!(
+                    f,
+                    "the data disk of {id} is full; nobody takes over, since another writer would fill its own in the same way"
+                )
             }
             Reason::TooMany { failovers, allowed } => {
                 write!(f, "{failovers} failovers within an hour, the policy allows {allowed}")
@@ -411,12 +414,9 @@ impl fmt::Display for Reason {
             Reason::TargetNotFollowing { member, sql } => {
                 write!(f, "{member} does not stream from the writer: it {sql}")
             }
-            Reason::TargetLags { member, bytes: behind, allowed } => write!(
-                f,
-                "{member} is {} behind the writer, a switchover allows {}",
-                bytes(*behind),
-                bytes(*allowed)
-            ),
+            Reason::TargetLags { member, bytes: behind, allowed } => {
+                write!(f, "{member} is {} behind the writer, a switchover allows {}", bytes(*behind), bytes(*allowed))
+            }
             Reason::SwitchoverFailed(why) => write!(f, "the switchover was given up: {why}"),
             Reason::AwaitingFence { member, left } => write!(
                 f,

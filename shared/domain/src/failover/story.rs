@@ -279,7 +279,10 @@ fn advice(seen: &Observed, reason: &Reason) -> String {
              or promote all the same and lose that much: {}",
             approve(seen, &format!("\"data_loss_bytes\":{lost}"))
         ),
-        Reason::OtherHistory { .. } | Reason::LossUnknown { .. } | Reason::BelowFloor { .. } | Reason::NotAsPublished { .. } => format!(
+        Reason::OtherHistory { .. }
+        | Reason::LossUnknown { .. }
+        | Reason::BelowFloor { .. }
+        | Reason::NotAsPublished { .. } => format!(
             "bring {writer} back, which loses nothing; or promote all the same, whatever is lost: {}",
             approve(seen, "\"data_loss_bytes\":\"any\"")
         ),
@@ -313,10 +316,7 @@ fn start_the_silent(seen: &Observed) -> String {
 
 /// The command that approves, for this epoch only.
 fn approve(seen: &Observed, what: &str) -> String {
-    let payload = format!(
-        "{{\"approve\":{{\"cluster\":\"{}\",\"epoch\":{},{what}}}}}",
-        seen.cluster, seen.state.epoch
-    );
+    let payload = format!("{{\"approve\":{{\"cluster\":\"{}\",\"epoch\":{},{what}}}}}", seen.cluster, seen.state.epoch);
     invoke(seen, &payload)
 }
 

@@ -137,8 +137,10 @@ fn standbys(count: usize) -> String {
 
 /// I4, I7 to I10: what speaks against a change although the writer is down.
 fn damped(seen: &Observed, writer: &Member) -> Result<(), Reason> {
+    // Later than in its first life, a record that is missing was deleted, and clients may have other ways.
     if let Seen::Known(records) = &seen.records
         && records.writer.is_empty()
+        && seen.state.epoch <= 1
     {
         return Err(Reason::NotOpenYet);
     }

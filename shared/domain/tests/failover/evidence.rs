@@ -45,7 +45,10 @@ fn i5_evidence_by_stopping() {
         ("asynchronous: what nobody hears any more is cut at once", asynchronous(), BEGIN),
         (
             "but nothing is cut that still receives: each commit that arrives is one less to lose",
-            heard(asynchronous().host("i-a", Host::Stopped).suspected(3, 3.3).last_lsn(900)).host("i-a", Host::Running).changing().last_lsn(900),
+            heard(asynchronous().host("i-a", Host::Stopped).suspected(3, 3.3).last_lsn(900))
+                .host("i-a", Host::Running)
+                .changing()
+                .last_lsn(900),
             "stop i-a",
         ),
         ("it is stopped, and since when all are cut is noted", cut_off(changing()), "frozen true, stop i-a"),
@@ -113,13 +116,11 @@ fn i5_a_setting_changed_by_hand_is_not_forgotten_by_the_next_wake_up() {
     ]);
 }
 
-
 #[test]
 fn i5_postgres_down_by_its_guard() {
     let holding = GuardSeen { epoch: 7, holds: true, clean: false, ..GuardSeen::default() };
-    let down = |guard: GuardSeen| {
-        guarded(frozen_for_takeover().asynchronous().last_lsn(900).sql("i-a", Sql::Refused), guard)
-    };
+    let down =
+        |guard: GuardSeen| guarded(frozen_for_takeover().asynchronous().last_lsn(900).sql("i-a", Sql::Refused), guard);
     assert_eq!(kind(&down(holding.clone())), Some("PostgresDown"));
     check(&[("that is enough to promote", down(holding.clone()), "promote i-b")]);
     let table = [
@@ -150,28 +151,24 @@ fn i5_self_fenced_is_waited_out() {
         ("20 s of ttl and 15 s of margin", fenced(34_999), "wait: awaiting-fence"),
         ("then it has certainly stopped itself", fenced(35_000), "promote i-b"),
         ("also when EC2 goes on stopping it", fenced(35_000).host("i-a", Host::Stopping), "promote i-b"),
-        (
-            "a member out of sight may still be its contact",
-            fenced(99_000).sql("i-c", silent()),
-            "refuse: no-evidence",
-        ),
-        (
-            "unless that is off",
-            fenced(35_000).sql("i-c", silent()).host("i-c", Host::Stopped),
-            "promote i-b",
-        ),
+        ("a member out of sight may still be its contact", fenced(99_000).sql("i-c", silent()), "refuse: no-evidence"),
+        ("unless that is off", fenced(35_000).sql("i-c", silent()).host("i-c", Host::Stopped), "promote i-b"),
         (
             "one that was not cut makes the time begin anew",
             fenced(35_000).sql("i-c", cut(880, "i-a")),
             "frozen false, freeze i-c",
         ),
-        ("without a note nothing is known", {
-            let mut seen = fenced(35_000);
-            if let Some(change) = &mut seen.state.change {
-                change.frozen_since_ms = None;
-            }
-            seen
-        }, "frozen true"),
+        (
+            "without a note nothing is known",
+            {
+                let mut seen = fenced(35_000);
+                if let Some(change) = &mut seen.state.change {
+                    change.frozen_since_ms = None;
+                }
+                seen
+            },
+            "frozen true",
+        ),
     ]);
     assert_eq!(kind(&fenced(35_000)), Some("SelfFenced"));
     let longer = fenced(35_000).with(|seen| seen.policy.ttl_s = 21);

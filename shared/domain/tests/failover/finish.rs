@@ -100,7 +100,9 @@ fn i11_order_after_promotion() {
         (
             "a standby that misses one look stays in the set; readers get the writer",
             promoted().sql("i-c", silent()),
-            &format!("apply [ANY 1 (\"orders_c\")], publish [ANY 1 (\"orders_c\")] above 0/389, {record}, stop i-a, readers 10.0.2.10"),
+            &format!(
+                "apply [ANY 1 (\"orders_c\")], publish [ANY 1 (\"orders_c\")] above 0/389, {record}, stop i-a, readers 10.0.2.10"
+            ),
         ),
         (
             "one whose host is off does not: commits wait for none",

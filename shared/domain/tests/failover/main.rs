@@ -80,28 +80,30 @@ fn i3_two_witnesses() {
 #[test]
 fn i4_damping() {
     let refused = |silent_s| writer_dead().sql("i-a", Sql::Refused).suspected(4, silent_s);
-    let failed_over = |ago: &[u64]| {
-        writer_dead().with(|seen| seen.state.failovers_ms = ago.iter().map(|ago| NOW - ago).collect())
-    };
+    let failed_over =
+        |ago: &[u64]| writer_dead().with(|seen| seen.state.failovers_ms = ago.iter().map(|ago| NOW - ago).collect());
     check(&[
         ("a crashed PostgreSQL may restart by itself", refused(4.9), "wait: local-restart"),
         ("not for ever", refused(5.0), BEGIN),
         ("not on a host that is being stopped", refused(4.9).host("i-a", Host::Stopping), BEGIN),
         (
             "nothing before the records exist",
-            writer_dead().with(|seen| seen.records = Seen::Known(Default::default())),
+            writer_dead().with(|seen| {
+                (seen.records, seen.state.epoch) = (Seen::Known(Default::default()), 1);
+            }),
             "wait: not-open-yet",
+        ),
+        (
+            "a record that somebody deleted since is no reason to wait",
+            writer_dead().with(|seen| seen.records = Seen::Known(Default::default())),
+            BEGIN,
         ),
         (
             "Route 53 down holds nothing up",
             writer_dead().with(|seen| seen.records = Seen::Unavailable("503".to_owned())),
             BEGIN,
         ),
-        (
-            "not within the cool-down",
-            failed_over(&[59_999]),
-            "refuse: cool-down",
-        ),
+        ("not within the cool-down", failed_over(&[59_999]), "refuse: cool-down"),
         ("after it", failed_over(&[60_000]), BEGIN),
         ("two failovers within the hour, and a third", failed_over(&[3_599_999, 100_000]), BEGIN),
         ("but no fourth", failed_over(&[3_599_999, 200_000, 100_000]), "refuse: too-many"),
@@ -248,11 +250,7 @@ fn i9_quorum() {
             writer_dead().sql("i-c", silent()).host("i-a", Host::Stopped),
             "refuse: quorum-missing",
         ),
-        (
-            "ANY 2 (2): one is enough",
-            waited().sql("i-c", silent()).required(2),
-            "begin 6, freeze i-b",
-        ),
+        ("ANY 2 (2): one is enough", waited().sql("i-c", silent()).required(2), "begin 6, freeze i-b"),
         (
             "a standby from before the set was made may lack what was acknowledged",
             writer_dead().with(|seen| seen.state.floor = Some(Lsn(901))),
@@ -290,11 +288,7 @@ fn i7_a_promotion_that_was_begun_is_nobody_elses() {
         ("while it does not say how it ended nobody is promoted", silent_b.clone(), "refuse: promotion-unknown"),
         ("or its guard holds, which no standby's does", guarded(silent_b.clone(), 7), "promoted was i-b"),
         ("in this epoch", guarded(silent_b.clone(), 6), "refuse: promotion-unknown"),
-        (
-            "or its instance is off",
-            silent_b.clone().host("i-b", Host::Stopped).required(2),
-            "promote i-c",
-        ),
+        ("or its instance is off", silent_b.clone().host("i-b", Host::Stopped).required(2), "promote i-c"),
     ]);
     assert_eq!(undo(&silent_b, &Reason::PromotionUnknown("i-b".to_owned())), [], "it may have happened");
 }
@@ -352,4 +346,3 @@ fn two_writers_are_a_persons_affair() {
         ),
     ]);
 }
-

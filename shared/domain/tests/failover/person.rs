@@ -15,7 +15,11 @@ fn paused(seen: Observed, until_ms: u64) -> Observed {
 fn i10_never_while_paused() {
     check(&[
         ("a dead writer stays dead", paused(writer_dead(), NOW + 1), "refuse: paused"),
-        ("also one that EC2 reads as stopped", paused(writer_dead(), NOW + 1).host("i-a", Host::Stopped), "refuse: paused"),
+        (
+            "also one that EC2 reads as stopped",
+            paused(writer_dead(), NOW + 1).host("i-a", Host::Stopped),
+            "refuse: paused",
+        ),
         ("after it there is a grace", paused(writer_dead(), NOW - 9_999), "wait: grace"),
         ("which ends", paused(writer_dead(), NOW - 10_000), BEGIN),
         ("a frozen standby stays as it is", paused(healthy().sql("i-b", frozen(900)), NOW + 1), "wait: paused"),
@@ -30,10 +34,17 @@ fn i10_never_while_paused() {
 #[test]
 fn i10_a_full_disk_is_no_reason() {
     let full = |seen: Observed| {
-        seen.with(|seen| seen.members[0].guard = Some(GuardSeen { disk_full: true, written_at_ms: NOW - 150_000, ..GuardSeen::default() }))
+        seen.with(|seen| {
+            seen.members[0].guard =
+                Some(GuardSeen { disk_full: true, written_at_ms: NOW - 150_000, ..GuardSeen::default() })
+        })
     };
     check(&[
-        ("the next writer would fill its own", full(writer_dead().sql("i-a", Sql::Refused).suspected(9, 9.0)), "refuse: disk-full"),
+        (
+            "the next writer would fill its own",
+            full(writer_dead().sql("i-a", Sql::Refused).suspected(9, 9.0)),
+            "refuse: disk-full",
+        ),
         ("unless a person says so", approved(full(writer_dead()), 6, Some(0), 1), BEGIN),
         (
             "an old word is one of a host that cannot take it back",
@@ -74,15 +85,32 @@ fn i8_an_approval_opens_what_it_names_once() {
         ("until it expires", approved(behind(2 * mib), 6, Some(2 * mib), 0), "refuse: would-lose"),
         ("an unknown loss needs `any`", approved(unknown(), 6, Some(9 * mib), 1), "refuse: loss-unknown"),
         ("which opens it", approved(unknown(), 6, None, 1), BEGIN),
+        (
+            "a number does not open a missing quorum",
+            approved(quorum().last_lsn(900), 6, Some(9 * mib), 1),
+            "refuse: quorum-missing",
+        ),
         ("as it does a missing quorum", approved(quorum(), 6, None, 1), "begin 6, freeze i-b"),
-        ("and log from below the floor", approved(writer_dead(), 6, None, 1).with(|seen| seen.state.floor = Some(Lsn(901))), BEGIN),
-        ("it never stands for evidence", approved(quorum(), 6, None, 1).sql("i-b", frozen(900)).changing().with(|seen| {
-            let approval = seen.state.approval.take();
-            if let Some(change) = &mut seen.state.change {
-                change.approval = approval;
-            }
-        }), "stop i-a"),
-        ("in a change only its own counts", approved(frozen_for_takeover().sql("i-c", silent()), 7, None, 1), "refuse: quorum-missing"),
+        (
+            "and log from below the floor",
+            approved(writer_dead(), 6, None, 1).with(|seen| seen.state.floor = Some(Lsn(901))),
+            BEGIN,
+        ),
+        (
+            "it never stands for evidence",
+            approved(quorum(), 6, None, 1).sql("i-b", frozen(900)).changing().with(|seen| {
+                let approval = seen.state.approval.take();
+                if let Some(change) = &mut seen.state.change {
+                    change.approval = approval;
+                }
+            }),
+            "stop i-a",
+        ),
+        (
+            "in a change only its own counts",
+            approved(frozen_for_takeover().sql("i-c", silent()), 7, None, 1),
+            "refuse: quorum-missing",
+        ),
     ]);
     let Some(Step::Begin { change, .. }) = begun(&approved(unknown(), 6, None, 1)) else { panic!("no change begins") };
     assert_eq!(change.approval.map(|approval| approval.epoch), Some(6), "the change takes it with it");
@@ -126,11 +154,15 @@ fn a_switchover_is_refused_with_the_reason() {
         ("one that may never write", never(asked("i-b")), "refuse: target-never-promoted"),
         ("one that does not answer", asked("i-b").sql("i-b", silent()), "refuse: target-not-following"),
         ("one that is frozen", asked("i-b").sql("i-b", frozen(900)), "refuse: target-not-following"),
-        ("one that the writer does not feed", asked("i-b").with(|seen| {
-            if let Sql::Writer(answer) = &mut seen.members[0].sql {
-                answer.streams.remove(0);
-            }
-        }), "refuse: target-not-following"),
+        (
+            "one that the writer does not feed",
+            asked("i-b").with(|seen| {
+                if let Sql::Writer(answer) = &mut seen.members[0].sql {
+                    answer.streams.remove(0);
+                }
+            }),
+            "refuse: target-not-following",
+        ),
         ("one that is as far behind as it may be", asked("i-b").sql("i-a", far(900 + mib)), "checkpoint i-a, begin 6"),
         ("one byte more", asked("i-b").sql("i-a", far(901 + mib)), "refuse: target-lags"),
         ("while the writer is silent it is a failover", asked("i-b").sql("i-a", silent()), "wait: not-suspected"),
@@ -167,7 +199,8 @@ fn switching() -> Observed {
 #[test]
 fn a_switchover_promotes_only_what_has_all_of_the_log() {
     let ended = |clean: bool, checkpoint: u64| {
-        let guard = GuardSeen { epoch: 7, holds: true, clean, checkpoint: Some(Lsn(checkpoint)), ..GuardSeen::default() };
+        let guard =
+            GuardSeen { epoch: 7, holds: true, clean, checkpoint: Some(Lsn(checkpoint)), ..GuardSeen::default() };
         switching()
             .sql("i-a", Sql::Refused)
             .sql("i-b", frozen(900))
@@ -187,14 +220,21 @@ fn a_switchover_promotes_only_what_has_all_of_the_log() {
         ("not for ever", late(switching()), "refuse: switchover-failed"),
         ("when it has ended, all are cut", ended(true, 880).sql("i-b", cut(900, "i-a")), "freeze i-b"),
         ("then the target is promoted", ended(true, 880), "promote i-b"),
-        ("also when another is preferred among equals", ended(true, 880).with(|seen| seen.members[1].card.tier = 9), "promote i-b"),
+        (
+            "also when another is preferred among equals",
+            ended(true, 880).with(|seen| seen.members[1].card.tier = 9),
+            "promote i-b",
+        ),
         ("not without the record of the shutdown", ended(true, 900), "refuse: switchover-failed"),
         ("nor while another is ahead", ended(true, 880).sql("i-c", frozen(901)), "refuse: switchover-failed"),
         ("nor after a crash", ended(false, 880), "refuse: switchover-failed"),
         ("nor when the target is gone", ended(true, 880).sql("i-b", silent()), "refuse: switchover-failed"),
     ]);
     let steps = undo(&late(switching().sql("i-b", frozen(900))), &Reason::SwitchoverFailed(String::new()));
-    assert!(matches!(&steps[..], [Step::Follow { .. }, Step::Abandon { .. }]), "the writer gets its work back: {steps:?}");
+    assert!(
+        matches!(&steps[..], [Step::Follow { .. }, Step::Abandon { .. }]),
+        "the writer gets its work back: {steps:?}"
+    );
 }
 
 #[test]

@@ -54,7 +54,11 @@ fn i9_the_set_grows_by_standbys_that_stream() {
     ]);
     let two = |seen: Observed| seen.with(|seen| seen.synchronous_required = 2);
     check(&[
-        ("more acknowledgements are asked for before they are counted on", two(cluster(BC, BC, both)), "apply [ANY 2 (\"orders_b\", \"orders_c\")]"),
+        (
+            "more acknowledgements are asked for before they are counted on",
+            two(cluster(BC, BC, both)),
+            "apply [ANY 2 (\"orders_b\", \"orders_c\")]",
+        ),
         (
             "then published, above what fewer had acknowledged",
             two(cluster(BC, "ANY 2 (orders_b, orders_c)", both)),
