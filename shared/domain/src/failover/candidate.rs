@@ -141,7 +141,9 @@ pub(super) fn loss(seen: &Observed, from: &str, last_known: Option<Lsn>, chosen:
 fn lossless(seen: &Observed, from: &str, chosen: Lsn) -> Result<bool, Reason> {
     let published = seen.published();
     if !published.is_on() {
-        return Ok(false);
+        // Off for want of standbys, in a cluster that shall wait for some: what was kept before is below the floor.
+        let below = seen.state.floor.filter(|floor| seen.synchronous_required > 0 && chosen < *floor);
+        return below.map_or(Ok(false), |floor| Err(Reason::BelowFloor { bytes: chosen.behind(floor) }));
     }
     if !seen.is_synchronous(from) {
         let off = |text: &String| Synchronous::parse(text).is_some_and(|applied| !applied.is_on());

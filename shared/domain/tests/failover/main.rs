@@ -256,6 +256,18 @@ fn i9_quorum() {
             writer_dead().with(|seen| seen.state.floor = Some(Lsn(901))),
             "refuse: below-floor",
         ),
+        (
+            "also when commits waited for nobody any more",
+            writer_dead().asynchronous().last_lsn(900).with(|seen| {
+                (seen.synchronous_required, seen.state.floor) = (1, Some(Lsn(901)));
+            }),
+            "refuse: below-floor",
+        ),
+        (
+            "but not where they never shall",
+            writer_dead().asynchronous().last_lsn(900).with(|seen| seen.state.floor = Some(Lsn(901))),
+            BEGIN,
+        ),
         ("one that reaches the floor does not", writer_dead().with(|seen| seen.state.floor = Some(Lsn(900))), BEGIN),
         ("nobody answers", waited().sql("i-b", silent()).sql("i-c", silent()), "refuse: no-standby-answers"),
     ]);
