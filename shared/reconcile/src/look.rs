@@ -24,13 +24,17 @@ const HOSTS_KEEP_MS: u64 = 1_000;
 /// a new one comes every two seconds. Clocks of functions differ by less.
 const SUSPICION_KEEPS_MS: u64 = 5_000;
 
+/// A look that took longer asks PostgreSQL once more at its end: longer than a
+/// probe's time-out by the default policy.
+const LOOK_MS: u64 = 1_000;
+
 /// Longer than this no look waits for EC2, Route 53 or the state table's other
 /// items: what they did not say is not known.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A member that three probes of `watch-clusters` did not reach gets this long
 /// to answer once more: enough for a round trip across zones and a login.
-const SECOND_CHANCE: Duration = Duration::from_millis(500);
+const SECOND_CHANCE: Duration = Duration::from_millis(250);
 
 /// What woke a pass.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -150,14 +154,17 @@ impl<O: Outside> Looks<O> {
     /// something seen.
     pub async fn look(&mut self) -> Result<Observed, Failure> {
         let state = self.outside.state().await?.unwrap_or_else(State::unclaimed);
-        // PostgreSQL last and alone: what EC2 or Route 53 take long to say must not age what it answers.
-        let (hosts, records) = join(self.hosts(), self.records()).await;
+        let asked = self.outside.now_ms();
+        let (mut sql, (hosts, records)) = join(self.sql(), join(self.hosts(), self.records())).await;
+        // What EC2 or Route 53 took long to say has aged what PostgreSQL answered.
+        if self.outside.now_ms().saturating_sub(asked) > LOOK_MS {
+            sql = self.sql().await;
+        }
         if let Ok(hosts) = &hosts
             && !self.keeps_hosts()
         {
             self.hosts = Some((self.outside.now_ms(), hosts.clone()));
         }
-        let sql = self.sql().await;
         for (id, answer) in &sql {
             if let Sql::Silent(problem) = answer {
                 self.silent.insert(id.clone(), problem.clone());
