@@ -34,7 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A member that three probes of `watch-clusters` did not reach gets this long
 /// to answer once more: enough for a round trip across zones and a login.
-const SECOND_CHANCE: Duration = Duration::from_millis(250);
+const SECOND_CHANCE: Duration = Duration::from_millis(150);
 
 /// What woke a pass.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
