@@ -48,10 +48,24 @@ rejoin() { # MEMBER: RESULT is what it prints
   echo "   $(($(milliseconds) - began)) ms: $RESULT"
 }
 result() { jq -r "$1" <<<"$RESULT"; } # jq filter
+# PostgreSQL's programs, those that mark a stage slowed down: on a small database a stage would be over unseen.
+slow_programs() {
+  local program
+  [ ! -d slow ] || return 0
+  mkdir slow
+  ln -s "$BIN"/* slow/
+  for program in pg_waldump pg_rewind pg_basebackup; do
+    rm "slow/$program"
+    printf '#!/bin/bash\n"%s" "$@"\nstatus=$?\nsleep 0.7\nexit $status\n' "$BIN/$program" >"slow/$program"
+    chmod 755 "slow/$program"
+  done
+}
 cut_rejoin() { # MEMBER WHAT CONDITION...: kills it, and what it started, as soon as the condition holds
   local member=$1 what=$2 pid
   shift 2
+  slow_programs
   background "m$member.log" env ROOT="$(root "$member")" IMDS="http://127.0.0.1:$IMDS_PORT/i-$member" \
+    POSTGRESQL_BIN="$WORK/slow" \
     bash "$(root "$member")/opt/understudy/rejoin.sh"
   pid=$!
   until "$@"; do kill -0 $pid 2>/dev/null || break; done
