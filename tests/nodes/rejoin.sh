@@ -56,6 +56,7 @@ slow_programs() {
   ln -s "$BIN"/* slow/
   for program in pg_waldump pg_rewind pg_basebackup; do
     rm "slow/$program"
+    # shellcheck disable=SC2016 # for the script that is written
     printf '#!/bin/bash\n"%s" "$@"\nstatus=$?\nsleep 0.7\nexit $status\n' "$BIN/$program" >"slow/$program"
     chmod 755 "slow/$program"
   done
