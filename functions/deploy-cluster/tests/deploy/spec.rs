@@ -67,7 +67,7 @@ fn all_problems_are_told_at_once() {
         r#"/members/never_promote/1: found "two", allowed is a whole number from 1 to 5"#,
         r#"/name: found "Orders", allowed is 2 to 40 lower-case letters, digits and single hyphens, beginning with a letter"#,
         r#"/policy/failures: found "3", allowed is a whole number from 2 to 60"#,
-        r#"/policy/probe_timeout_ms: found 900, allowed is at most the interval between probes, 500"#,
+        r#"/policy/probe_timeout_ms: found 600, allowed is at most the interval between probes, 500"#,
         r#"/postgresql/owner: found "understudy", allowed is any name but postgres, replicator, understudy, which every cluster has already"#,
         r#"/postgresql/version: found 14, allowed is a whole number from 15 to 18"#,
         r#"/synchronous/required: found -1, allowed is a whole number from 0 to 4"#,
