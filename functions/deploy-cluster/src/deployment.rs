@@ -201,7 +201,7 @@ impl<'a, O: Outside> Deployment<'a, O> {
             None if keeps_image => Image::Kept,
             None => {
                 let architecture = Architecture::of_instance_type(&spec.members.instance_type);
-                Image::Is(self.outside.image(architecture.image_parameter()).await?)
+                Image::Is(self.outside.image(&spec.image.os.image_parameter(architecture)).await?)
             }
         };
         let mut tags: Vec<(String, String)> = spec.tags.clone().into_iter().collect();

@@ -10,12 +10,15 @@ use std::net::IpAddr;
 pub enum Topology {
     /// A writer and its streaming standbys on EC2 instances.
     Ec2Streaming,
+    /// Patroni with etcd on EC2 instances, PgBouncer, and a Network Load Balancer in front.
+    Ec2Patroni,
 }
 
 impl std::fmt::Display for Topology {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Topology::Ec2Streaming => "ec2-streaming",
+            Topology::Ec2Patroni => "ec2-patroni",
         })
     }
 }
@@ -52,6 +55,41 @@ pub struct Card {
     pub members: Vec<CardMember>,
     /// What may be done without asking.
     pub policy: Policy,
+    /// What only a cluster of the topology `ec2-patroni` has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patroni: Option<PatroniCard>,
+}
+
+/// Patroni, and what is around it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PatroniCard {
+    /// Port of Patroni's REST API (HTTPS) on every member.
+    pub port: u16,
+    /// ARN of the secret with which its unsafe calls are made: `{"username","password"}`.
+    pub api_secret: String,
+    /// The certificate (PEM) that signed the hosts' own certificates: Patroni's REST API and etcd.
+    pub peer_authority: String,
+    /// Patroni's `ttl`, seconds.
+    pub ttl_s: u32,
+    /// Patroni's `loop_wait`, seconds.
+    pub loop_wait_s: u32,
+    /// The load balancer's DNS name.
+    pub balancer: String,
+    /// The hosts of etcd.
+    pub etcd: Vec<CardHost>,
+}
+
+/// A host of a cluster that is no member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CardHost {
+    /// Its name: `shop-etcd-1`.
+    pub name: String,
+    /// EC2 instance id.
+    pub id: String,
+    /// Private address, the same for the life of the host.
+    pub address: IpAddr,
+    /// Availability Zone.
+    pub zone: String,
 }
 
 /// The records of a cluster.

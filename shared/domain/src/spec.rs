@@ -3,12 +3,18 @@
 //! The JSON Schema comes from these types ([`schema`]); what one field says
 //! about another is checked by [`check`].
 
+mod backups;
 mod check;
+mod network;
+mod patroni;
 mod problem;
 mod volume;
 mod words;
 
+pub use backups::{Backups, Dr, Monitoring};
 pub use check::check;
+pub use network::{Access, Bastion, Nat, Network, OwnVpc};
+pub use patroni::{Balancer, Etcd, Patroni, PoolMode, Pooler};
 pub use problem::{Finding, Problem};
 pub use volume::{DataVolume, VolumeType};
 
@@ -65,6 +71,50 @@ pub struct Spec {
     #[serde(default)]
     #[schemars(title = "Image")]
     pub image: Image,
+    /// How people and their monitoring reach the instances.
+    #[serde(default)]
+    #[schemars(title = "Access")]
+    pub access: Access,
+    /// Encryption of volumes, secrets and backups.
+    #[serde(default)]
+    #[schemars(title = "Encryption")]
+    pub encryption: Encryption,
+    /// Patroni; only for the topology `ec2-patroni`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(title = "Patroni", with = "Patroni")]
+    pub patroni: Option<Patroni>,
+    /// etcd; only for the topology `ec2-patroni`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(title = "etcd", with = "Etcd")]
+    pub etcd: Option<Etcd>,
+    /// PgBouncer; only for the topology `ec2-patroni`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(title = "PgBouncer", with = "Pooler")]
+    pub pooler: Option<Pooler>,
+    /// The load balancer; only for the topology `ec2-patroni`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(title = "Load balancer", with = "Balancer")]
+    pub balancer: Option<Balancer>,
+    /// Backups and a continuous archive; none given: none are made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(title = "Backups", with = "Backups")]
+    pub backups: Option<Backups>,
+    /// A standby in a second Region; only for `ec2-patroni` with backups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(title = "Second Region", with = "Dr")]
+    pub dr: Option<Dr>,
+    /// Prometheus, Alertmanager and Grafana.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(title = "Monitoring", with = "Monitoring")]
+    pub monitoring: Option<Monitoring>,
+    /// Whether deleting the cluster is refused until a deployment sets this to `false`.
+    #[serde(default = "protected")]
+    #[schemars(title = "Deletion protection")]
+    pub deletion_protection: bool,
+    /// Days that logs of the instances are kept in CloudWatch Logs; 0: they are not sent there.
+    #[serde(default = "log_days")]
+    #[schemars(title = "Log retention in days", range(min = 0, max = 3_653))]
+    pub log_days: u32,
     /// What may be done without asking.
     #[serde(default)]
     #[schemars(title = "Policy")]
@@ -73,6 +123,14 @@ pub struct Spec {
     #[serde(default)]
     #[schemars(title = "Tags")]
     pub tags: BTreeMap<String, String>,
+}
+
+fn protected() -> bool {
+    true
+}
+
+fn log_days() -> u32 {
+    30
 }
 
 /// The PostgreSQL server and the application's database.
@@ -93,11 +151,48 @@ pub struct Postgresql {
     /// The port of every member.
     #[schemars(title = "Port", range(min = 1024, max = 65_535))]
     pub port: u16,
+    /// `max_connections`.
+    #[schemars(title = "max_connections", range(min = 20, max = 10_000))]
+    pub max_connections: u32,
+    /// How passwords are stored and asked for.
+    #[schemars(title = "password_encryption")]
+    pub password_encryption: PasswordEncryption,
+    /// Settings beyond what the size of the instance yields, by name; what Understudy sets itself is refused.
+    #[schemars(title = "Parameters", extend("additionalProperties" = json!({"type": "string"})))]
+    pub parameters: BTreeMap<String, String>,
+}
+
+/// How PostgreSQL stores passwords.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum PasswordEncryption {
+    /// SCRAM-SHA-256.
+    #[serde(rename = "scram-sha-256")]
+    Scram,
+    /// MD5, for clients too old for SCRAM. PostgreSQL 18 warns of it.
+    #[serde(rename = "md5")]
+    Md5,
+}
+
+impl std::fmt::Display for PasswordEncryption {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            PasswordEncryption::Scram => "scram-sha-256",
+            PasswordEncryption::Md5 => "md5",
+        })
+    }
 }
 
 impl Default for Postgresql {
     fn default() -> Self {
-        Postgresql { version: 15, database: "app".into(), owner: "app".into(), port: 5432 }
+        Postgresql {
+            version: 15,
+            database: "app".into(),
+            owner: "app".into(),
+            port: 5432,
+            max_connections: 200,
+            password_encryption: PasswordEncryption::Scram,
+            parameters: BTreeMap::new(),
+        }
     }
 }
 
@@ -106,7 +201,7 @@ impl Default for Postgresql {
 #[serde(default, deny_unknown_fields)]
 pub struct Members {
     /// How many. 3: with two standbys, a commit that waits for one goes on when the other is gone.
-    #[schemars(title = "Count", range(min = 2, max = 5))]
+    #[schemars(title = "Count", range(min = 1, max = 5))]
     pub count: u32,
     /// EC2 instance type.
     #[schemars(title = "Instance type", regex(pattern = "^[a-z][a-z0-9-]*[0-9][a-z0-9-]*\\.[a-z0-9-]+$"))]
@@ -115,6 +210,17 @@ pub struct Members {
     /// The volume that holds the data directory, one a member.
     #[schemars(title = "Data volume")]
     pub data_volume: DataVolume,
+    /// A volume for the write-ahead log alone; none given: it is on the data volume.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(title = "WAL volume", with = "DataVolume")]
+    pub wal_volume: Option<DataVolume>,
+    /// A volume at /var/backups/postgresql, for dumps and base backups by hand; none given: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(title = "Backup volume", with = "DataVolume")]
+    pub backup_volume: Option<DataVolume>,
+    /// Size of the root volume in GiB.
+    #[schemars(title = "Root volume in GiB", range(min = 10, max = 1_000))]
+    pub root_volume_gib: u32,
     /// Members, counted from 1, that never become writer.
     #[schemars(title = "Never promoted", length(max = 5), inner(range(min = 1, max = 5)))]
     pub never_promote: Vec<u32>,
@@ -126,6 +232,9 @@ impl Default for Members {
             count: 3,
             instance_type: "m7g.large".into(),
             data_volume: DataVolume::default(),
+            wal_volume: None,
+            backup_volume: None,
+            root_volume_gib: 20,
             never_promote: Vec::new(),
         }
     }
@@ -145,18 +254,6 @@ impl Default for Commits {
     fn default() -> Self {
         Commits { required: 1 }
     }
-}
-
-/// Where the members are placed.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Network {
-    /// Private subnets of the fleet's VPC, filled in turn; none given: the fleet's own.
-    #[schemars(title = "Subnets", length(max = 5), extend("items" = json!({
-        "type": "string", "pattern": "^subnet-[0-9a-f]{8,17}$", "examples": ["subnet-00000000"],
-        "x-allowed": "a subnet id, such as subnet-0123456789abcdef0",
-    })))]
-    pub subnet_ids: Vec<String>,
 }
 
 /// The records of a cluster.
@@ -200,11 +297,39 @@ impl Zone {
     }
 }
 
+/// How data at rest is encrypted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Encryption {
+    /// ARN of a customer key in KMS for volumes, secrets and backups; none given: AWS's own keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(title = "Customer key", with = "String", regex(pattern = "^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]{1,64}$"), extend("x-allowed" = "the ARN of a KMS key"))]
+    pub kms_key_arn: Option<String>,
+}
+
+/// An operating system that members can run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Os {
+    /// Debian 12.
+    #[default]
+    #[serde(rename = "debian-12")]
+    Debian12,
+    /// Ubuntu 22.04 LTS.
+    #[serde(rename = "ubuntu-22.04")]
+    Ubuntu2204,
+    /// Ubuntu 24.04 LTS.
+    #[serde(rename = "ubuntu-24.04")]
+    Ubuntu2404,
+}
+
 /// The machine image of the members.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Image {
-    /// An image of Debian 12; none given: the newest when the cluster is created.
+    /// The operating system, which also says which public image is taken.
+    #[schemars(title = "Operating system")]
+    pub os: Os,
+    /// An image of that operating system; none given: the newest when the cluster is created.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(title = "Image id", with = "String", regex(pattern = "^ami-[0-9a-f]{8,17}$"), extend("x-allowed" = "an image id, such as ami-0123456789abcdef0"))]
     pub ami: Option<String>,
@@ -249,15 +374,25 @@ impl Architecture {
             .trim_start_matches(|c: char| c.is_ascii_digit());
         if family == "a1" || attributes.contains('g') { Architecture::Arm64 } else { Architecture::X86 }
     }
+}
 
-    /// The public SSM parameter that holds the id of the newest Debian 12 image.
+impl Os {
+    /// The public SSM parameter that holds the id of the newest image.
     ///
-    /// Source: Debian wiki, "Cloud/AmazonEC2Image/Bookworm".
+    /// Sources: Debian wiki, "Cloud/AmazonEC2Image/Bookworm"; Ubuntu on AWS documentation, "Find Ubuntu images with SSM".
     #[must_use]
-    pub fn image_parameter(self) -> &'static str {
+    pub fn image_parameter(self, architecture: Architecture) -> String {
+        let name = match architecture {
+            Architecture::Arm64 => "arm64",
+            Architecture::X86 => "amd64",
+        };
+        let ubuntu = |release: &str, volume: &str| {
+            format!("/aws/service/canonical/ubuntu/server/{release}/stable/current/{name}/hvm/{volume}/ami-id")
+        };
         match self {
-            Architecture::Arm64 => "/aws/service/debian/release/12/latest/arm64",
-            Architecture::X86 => "/aws/service/debian/release/12/latest/amd64",
+            Os::Debian12 => format!("/aws/service/debian/release/12/latest/{name}"),
+            Os::Ubuntu2204 => ubuntu("22.04", "ebs-gp2"),
+            Os::Ubuntu2404 => ubuntu("24.04", "ebs-gp3"),
         }
     }
 }
@@ -277,6 +412,17 @@ impl Spec {
             client_cidrs: Vec::new(),
             records: RecordsSpec::default(),
             image: Image::default(),
+            access: Access::default(),
+            encryption: Encryption::default(),
+            patroni: None,
+            etcd: None,
+            pooler: None,
+            balancer: None,
+            backups: None,
+            dr: None,
+            monitoring: None,
+            deletion_protection: true,
+            log_days: log_days(),
             policy: Policy::default(),
             tags: BTreeMap::new(),
         }

@@ -144,6 +144,7 @@ fn the_card_is_the_one_that_the_rest_reads() {
         tier: 0,
     };
     let expected = Card {
+        patroni: None,
         version: 1,
         fleet: "prod".into(),
         cluster: "orders".into(),

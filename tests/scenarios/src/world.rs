@@ -261,6 +261,7 @@ fn card(ids: &[&str]) -> Card {
         tier: 0,
     };
     Card {
+        patroni: None,
         version: 1,
         fleet: "prod".to_owned(),
         cluster: "orders".to_owned(),

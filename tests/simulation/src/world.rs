@@ -84,6 +84,7 @@ fn card(setup: &Setup) -> Card {
         tier: 0,
     };
     Card {
+        patroni: None,
         version: 1,
         fleet: "prod".to_owned(),
         cluster: "orders".to_owned(),

@@ -67,6 +67,7 @@ pub fn card() -> Card {
         tier: 0,
     };
     Card {
+        patroni: None,
         version: 1,
         fleet: "example".into(),
         cluster: "orders".into(),

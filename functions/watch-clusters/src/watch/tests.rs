@@ -21,6 +21,7 @@ pub(super) fn card() -> Card {
         tier: 0,
     };
     Card {
+        patroni: None,
         version: 1,
         fleet: "prod".to_owned(),
         cluster: "orders".to_owned(),

@@ -80,6 +80,7 @@ pub fn card(cluster: &str, number: u8) -> Card {
         tier: 0,
     };
     Card {
+        patroni: None,
         version: 1,
         fleet: "prod".to_owned(),
         cluster: cluster.to_owned(),

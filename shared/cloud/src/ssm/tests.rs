@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 fn card(cluster: &str) -> Card {
     Card {
+        patroni: None,
         version: 1,
         fleet: "lab".into(),
         cluster: cluster.into(),

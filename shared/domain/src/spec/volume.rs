@@ -37,6 +37,8 @@ impl Default for DataVolume {
 pub enum VolumeType {
     /// General purpose.
     Gp3,
+    /// Provisioned IOPS, the older kind.
+    Io1,
     /// Provisioned IOPS.
     Io2,
 }
@@ -45,6 +47,7 @@ impl std::fmt::Display for VolumeType {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             VolumeType::Gp3 => "gp3",
+            VolumeType::Io1 => "io1",
             VolumeType::Io2 => "io2",
         })
     }
@@ -80,7 +83,7 @@ impl DataVolume {
     pub(super) fn check(&self) -> Vec<Finding> {
         match self.kind {
             VolumeType::Gp3 => self.check_gp3(),
-            VolumeType::Io2 => self.check_io2(),
+            VolumeType::Io1 | VolumeType::Io2 => self.check_io2(),
         }
     }
 

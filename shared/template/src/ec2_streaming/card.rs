@@ -32,6 +32,7 @@ pub(super) fn add(
         });
     }
     let card = Card {
+        patroni: None,
         version: 1,
         fleet: site.fleet.name.clone(),
         cluster: spec.name.clone(),
