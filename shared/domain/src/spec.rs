@@ -5,6 +5,7 @@
 
 mod backups;
 mod check;
+mod instance;
 mod network;
 mod patroni;
 mod problem;
@@ -13,6 +14,7 @@ mod words;
 
 pub use backups::{Backups, Dr, Monitoring};
 pub use check::check;
+pub use instance::Instance;
 pub use network::{Access, Bastion, Nat, Network, OwnVpc};
 pub use patroni::{Balancer, Etcd, Patroni, PoolMode, Pooler};
 pub use problem::{Finding, Problem};
@@ -426,6 +428,22 @@ impl Spec {
             policy: Policy::default(),
             tags: BTreeMap::new(),
         }
+    }
+
+    /// What the members' processors are; every host of a cluster has the same image.
+    #[must_use]
+    pub fn architecture(&self) -> Architecture {
+        Architecture::of_instance_type(&self.members.instance_type)
+    }
+
+    /// The instance type of a small host: the one given, or the family's cheapest for the members' architecture in
+    /// this size (`micro`, `small`).
+    #[must_use]
+    pub fn small_instance_type(&self, given: Option<&String>, size: &str) -> String {
+        given.cloned().unwrap_or_else(|| match self.architecture() {
+            Architecture::Arm64 => format!("t4g.{size}"),
+            Architecture::X86 => format!("t3.{size}"),
+        })
     }
 
     /// Name of a member, counted from 1: its `application_name`, its slot, its `Name` tag.

@@ -83,15 +83,23 @@ pub struct Dr {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(title = "Peering connection", with = "String", regex(pattern = "^pcx-[0-9a-f]{8,17}$"), extend("x-allowed" = "a peering connection's id, such as pcx-0123456789abcdef0"))]
     pub peering_connection_id: Option<String>,
-    /// EC2 instance type of the standby.
-    #[serde(default = "Dr::instance_type")]
-    #[schemars(title = "Instance type", regex(pattern = "^[a-z][a-z0-9-]*[0-9][a-z0-9-]*\\.[a-z0-9-]+$"))]
+    /// The DR Region's own bucket, an output of the DR side's stack: the primary side's bucket replicates to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(title = "DR bucket", with = "String", regex(pattern = "^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$"), extend("x-allowed" = "an S3 bucket's name"))]
+    pub backup_bucket: Option<String>,
+    /// EC2 instance type of the standby; none given: that of the members.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        title = "Instance type",
+        with = "String",
+        regex(pattern = "^[a-z][a-z0-9-]*[0-9][a-z0-9-]*\\.[a-z0-9-]+$")
+    )]
     #[schemars(extend("x-allowed" = "an EC2 instance type, such as m7g.large"))]
-    pub instance_type: String,
-    /// Its data volume.
-    #[serde(default)]
-    #[schemars(title = "Data volume")]
-    pub data_volume: DataVolume,
+    pub instance_type: Option<String>,
+    /// Its data volume; none given: like that of the members.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(title = "Data volume", with = "DataVolume")]
+    pub data_volume: Option<DataVolume>,
     /// Where it is placed in its Region.
     #[serde(default)]
     #[schemars(title = "Network")]
@@ -103,10 +111,6 @@ pub struct Dr {
 }
 
 impl Dr {
-    fn instance_type() -> String {
-        "m7g.large".into()
-    }
-
     fn retention_full() -> u32 {
         2
     }
@@ -116,10 +120,15 @@ impl Dr {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Monitoring {
-    /// EC2 instance type.
-    #[schemars(title = "Instance type", regex(pattern = "^[a-z][a-z0-9-]*[0-9][a-z0-9-]*\\.[a-z0-9-]+$"))]
+    /// EC2 instance type; none given: t4g.small or t3.small, as the members' processors are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        title = "Instance type",
+        with = "String",
+        regex(pattern = "^[a-z][a-z0-9-]*[0-9][a-z0-9-]*\\.[a-z0-9-]+$")
+    )]
     #[schemars(extend("x-allowed" = "an EC2 instance type, such as t3.small"))]
-    pub instance_type: String,
+    pub instance_type: Option<String>,
     /// Its volume.
     #[schemars(title = "Volume in GiB", range(min = 20, max = 2_000))]
     pub volume_gib: u32,
@@ -136,12 +145,6 @@ pub struct Monitoring {
 
 impl Default for Monitoring {
     fn default() -> Self {
-        Monitoring {
-            instance_type: "t4g.small".into(),
-            volume_gib: 50,
-            retention_days: 15,
-            scrape_s: 15,
-            grafana: true,
-        }
+        Monitoring { instance_type: None, volume_gib: 50, retention_days: 15, scrape_s: 15, grafana: true }
     }
 }

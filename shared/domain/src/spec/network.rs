@@ -79,13 +79,18 @@ pub struct Access {
 }
 
 /// A host that people log in to first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Bastion {
-    /// EC2 instance type.
-    #[schemars(title = "Instance type", regex(pattern = "^[a-z][a-z0-9-]*[0-9][a-z0-9-]*\\.[a-z0-9-]+$"))]
+    /// EC2 instance type; none given: t4g.micro or t3.micro, as the members' processors are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        title = "Instance type",
+        with = "String",
+        regex(pattern = "^[a-z][a-z0-9-]*[0-9][a-z0-9-]*\\.[a-z0-9-]+$")
+    )]
     #[schemars(extend("x-allowed" = "an EC2 instance type, such as t3.micro"))]
-    pub instance_type: String,
+    pub instance_type: Option<String>,
     /// Addresses (/32) that may reach its port 22.
     #[schemars(title = "Administrators' addresses", length(min = 1, max = 10), extend("items" =
         json!({"type": "string", "examples": ["192.0.2.1/32"], "x-allowed": "one IPv4 address with /32, such as 192.0.2.1/32"})))]
@@ -94,10 +99,4 @@ pub struct Bastion {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(title = "Public subnet", with = "String", regex(pattern = "^subnet-[0-9a-f]{8,17}$"), extend("x-allowed" = "a subnet id, such as subnet-0123456789abcdef0"))]
     pub subnet_id: Option<String>,
-}
-
-impl Default for Bastion {
-    fn default() -> Self {
-        Bastion { instance_type: "t3.micro".into(), admin_cidrs: Vec::new(), subnet_id: None }
-    }
 }

@@ -49,10 +49,15 @@ pub struct Etcd {
     /// How many: 1, 3 or 5. 3 go on without one of them.
     #[schemars(title = "Count", range(min = 1, max = 5))]
     pub count: u32,
-    /// EC2 instance type.
-    #[schemars(title = "Instance type", regex(pattern = "^[a-z][a-z0-9-]*[0-9][a-z0-9-]*\\.[a-z0-9-]+$"))]
+    /// EC2 instance type; none given: t4g.small or t3.small, as the members' processors are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        title = "Instance type",
+        with = "String",
+        regex(pattern = "^[a-z][a-z0-9-]*[0-9][a-z0-9-]*\\.[a-z0-9-]+$")
+    )]
     #[schemars(extend("x-allowed" = "an EC2 instance type, such as t4g.small"))]
-    pub instance_type: String,
+    pub instance_type: Option<String>,
     /// Size of the root volume, which holds etcd's data, in GiB.
     #[schemars(title = "Root volume in GiB", range(min = 30, max = 100))]
     pub root_volume_gib: u32,
@@ -60,7 +65,7 @@ pub struct Etcd {
 
 impl Default for Etcd {
     fn default() -> Self {
-        Etcd { count: 3, instance_type: "t4g.small".into(), root_volume_gib: 30 }
+        Etcd { count: 3, instance_type: None, root_volume_gib: 30 }
     }
 }
 

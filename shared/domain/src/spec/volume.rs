@@ -15,7 +15,7 @@ pub struct DataVolume {
     #[serde(rename = "type")]
     #[schemars(title = "Type")]
     pub kind: VolumeType,
-    /// I/O operations per second; none given: 3000 for gp3. io2 has no default.
+    /// I/O operations per second; none given: 3000 for gp3. io1 and io2 have no default.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(title = "IOPS", with = "u32", range(min = 100, max = 256_000))]
     pub iops: Option<u32>,
@@ -58,10 +58,13 @@ const GP3_IOPS: u32 = 3_000;
 /// The same for throughput, in MiB/s.
 const GP3_THROUGHPUT: u32 = 125;
 
-const SIZE: &str = "/members/data_volume/size_gib";
-const TYPE: &str = "/members/data_volume/type";
-const IOPS: &str = "/members/data_volume/iops";
-const THROUGHPUT: &str = "/members/data_volume/throughput_mibps";
+/// JSON pointers of a volume's fields.
+struct Fields {
+    size: String,
+    kind: String,
+    iops: String,
+    throughput: String,
+}
 
 impl DataVolume {
     /// Provisioned I/O operations per second.
@@ -70,7 +73,7 @@ impl DataVolume {
         self.iops.unwrap_or(GP3_IOPS)
     }
 
-    /// Provisioned throughput in MiB/s; io2 has none to provision.
+    /// Provisioned throughput in MiB/s; io1 and io2 have none to provision.
     #[must_use]
     pub fn provisioned_throughput(&self) -> Option<u32> {
         (self.kind == VolumeType::Gp3).then(|| self.throughput_mibps.unwrap_or(GP3_THROUGHPUT))
@@ -79,15 +82,23 @@ impl DataVolume {
     /// What EBS would refuse.
     ///
     /// Source: EBS user guide, "Amazon EBS volume types", limits of gp3 since
-    /// September 2025 and of io2 Block Express.
-    pub(super) fn check(&self) -> Vec<Finding> {
+    /// September 2025, of io1, and of io2 Block Express.
+    pub(super) fn check(&self, path: &str) -> Vec<Finding> {
+        let field = |name: &str| format!("{path}/{name}");
+        let fields = Fields {
+            size: field("size_gib"),
+            kind: field("type"),
+            iops: field("iops"),
+            throughput: field("throughput_mibps"),
+        };
         match self.kind {
-            VolumeType::Gp3 => self.check_gp3(),
-            VolumeType::Io1 | VolumeType::Io2 => self.check_io2(),
+            VolumeType::Gp3 => self.check_gp3(&fields),
+            VolumeType::Io1 => self.check_io(&fields, 50, 64_000),
+            VolumeType::Io2 => self.check_io(&fields, 1_000, 256_000),
         }
     }
 
-    fn check_gp3(&self) -> Vec<Finding> {
+    fn check_gp3(&self, fields: &Fields) -> Vec<Finding> {
         let mut found = Vec::new();
         let iops = self.provisioned_iops();
         // Below 6 GiB the free 3000 IOPS exceed the ratio and are allowed all
@@ -95,7 +106,7 @@ impl DataVolume {
         let most = (self.size_gib.saturating_mul(500)).min(80_000);
         if iops < GP3_IOPS || iops > most {
             found.push(Finding::new(
-                &[IOPS, SIZE, TYPE],
+                &[&fields.iops, &fields.size, &fields.kind],
                 iops.to_string(),
                 format!("{GP3_IOPS} to {most} for a gp3 volume of {} GiB (500 per GiB, at most 80000)", self.size_gib),
             ));
@@ -103,7 +114,7 @@ impl DataVolume {
         let most = (iops / 4).min(2_000);
         if let Some(throughput) = self.throughput_mibps.filter(|&throughput| throughput > most) {
             found.push(Finding::new(
-                &[THROUGHPUT, IOPS, TYPE],
+                &[&fields.throughput, &fields.iops, &fields.kind],
                 throughput.to_string(),
                 format!("{GP3_THROUGHPUT} to {most} MiB/s for a gp3 volume of {iops} IOPS (a quarter MiB/s per IOPS, at most 2000)"),
             ));
@@ -111,23 +122,25 @@ impl DataVolume {
         found
     }
 
-    fn check_io2(&self) -> Vec<Finding> {
+    /// `ratio` IOPS per GiB, `top` at most.
+    fn check_io(&self, fields: &Fields, ratio: u32, top: u32) -> Vec<Finding> {
         let mut found = Vec::new();
-        let most = (self.size_gib.saturating_mul(1_000)).min(256_000);
+        let (kind, most) = (self.kind, self.size_gib.saturating_mul(ratio).min(top));
         let allowed =
-            || format!("100 to {most} for an io2 volume of {} GiB (1000 per GiB, at most 256000)", self.size_gib);
+            || format!("100 to {most} for an {kind} volume of {} GiB ({ratio} per GiB, at most {top})", self.size_gib);
+        let rests_on = [fields.iops.as_str(), &fields.size, &fields.kind];
         match self.iops {
-            None => found.push(Finding::new(&[IOPS, SIZE, TYPE], "nothing", allowed())),
+            None => found.push(Finding::new(&rests_on, "nothing", allowed())),
             Some(iops) if !(100..=most).contains(&iops) => {
-                found.push(Finding::new(&[IOPS, SIZE, TYPE], iops.to_string(), allowed()));
+                found.push(Finding::new(&rests_on, iops.to_string(), allowed()));
             }
             Some(_) => {}
         }
         if let Some(throughput) = self.throughput_mibps {
             found.push(Finding::new(
-                &[THROUGHPUT, TYPE],
+                &[&fields.throughput, &fields.kind],
                 throughput.to_string(),
-                "nothing for an io2 volume: its throughput follows from its IOPS",
+                format!("nothing for an {kind} volume: its throughput follows from its IOPS"),
             ));
         }
         found

@@ -1,7 +1,7 @@
 //! Names that a cluster's owner may not take.
 
 /// Roles that every cluster has already.
-pub(super) const ROLES: [&str; 3] = ["postgres", "replicator", "understudy"];
+pub(super) const ROLES: [&str; 5] = ["monitor", "pgbouncer", "postgres", "replicator", "understudy"];
 
 /// Databases that every cluster has already.
 pub(super) const DATABASES: [&str; 3] = ["postgres", "template0", "template1"];
