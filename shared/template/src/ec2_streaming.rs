@@ -3,159 +3,162 @@
 //! Members are symmetric, and nothing here says who writes: a stack update can
 //! never move traffic. The records are not in the stack for the same reason.
 
-mod access;
-mod alarms;
-mod card;
-mod members;
-mod user_data;
-
 use crate::{
-    Fleet, Handle, Template, Tls, Value,
-    resource::{GenerateSecretString, Secret, Tag},
+    After, Handle, Template, Value, alarms,
+    backups::{self, Repository},
+    bastion::{self, Bastion},
+    card, groups,
+    hosts::{self, Host, HostRole, Place, Wanted},
+    logs,
+    monitoring::{self, Monitoring},
+    network::{self, Network},
+    outputs,
+    resource::{LogGroup, SecurityGroup},
+    roles,
+    secrets::{self, Secrets},
+    settings::Lines,
+    site::Site,
 };
-use domain::{
-    card::{Card, Records},
-    spec::Spec,
-};
-use std::collections::BTreeMap;
-
-/// The template's parameter for the machine image, given once and kept: a newer
-/// image at the next update would replace every member.
-pub const IMAGE_PARAMETER: &str = "ImageId";
 
 /// The template of one cluster.
-#[must_use]
-pub fn ec2_streaming(spec: &Spec, fleet: &Fleet, tls: &Tls) -> Template {
-    let site = &Site { spec, fleet, tls };
-    let description = format!("PostgreSQL cluster {} of fleet {}, made by Understudy", spec.name, fleet.name);
-    let template = &mut Template::new(description);
-
-    let image = match &spec.image.ami {
-        Some(id) => id.as_str().into(),
-        None => template.parameter(
-            IMAGE_PARAMETER,
-            "AWS::EC2::Image::Id",
-            "Debian 12; chosen when the cluster is created and kept for its life",
-        ),
-    };
-    let secrets = secrets(template, site);
-    let profile = access::role(template, site, &secrets);
-    let group = access::security_group(template, site);
-    let members = members::add(template, site, &image, &profile, &group, &secrets);
-    let card = card::add(template, site, &members, &secrets);
-    alarms::add(template, site, &members, &card);
-    outputs(template, site, &members, &secrets);
-    std::mem::replace(template, Template::new(String::new()))
+pub(crate) fn render(site: &Site<'_>) -> Template {
+    let mut template = site.template();
+    Cluster::begin(&mut template, site).launch(&mut template, site);
+    template
 }
 
-/// The records of a cluster.
-#[must_use]
-pub fn records(spec: &Spec, fleet: &Fleet) -> Records {
-    let zone = spec.records.zone.as_ref().unwrap_or(&fleet.zone);
-    Records {
-        zone_id: zone.id.clone(),
-        writer: format!("{}-rw.{}", spec.name, zone.name),
-        reader: format!("{}-ro.{}", spec.name, zone.name),
-        ttl_s: spec.records.ttl_s,
+/// A cluster without its instances.
+struct Cluster<'a> {
+    network: Network,
+    logs: Option<Handle<LogGroup>>,
+    secrets: Secrets,
+    repository: Option<Repository<'a>>,
+    members: Vec<Place>,
+    bastion: Option<Bastion>,
+    monitoring: Option<Monitoring<'a>>,
+}
+
+impl<'a> Cluster<'a> {
+    /// Everything that instances need and are not: so that all can be told the addresses of all.
+    fn begin(template: &mut Template, site: &Site<'a>) -> Self {
+        let network = network::add(template, site, &site.spec.network);
+        let group = groups::members(template, site, &network);
+        let members = members(template, site, &network, &group);
+        let bastion = bastion::place(template, site, &network);
+        let monitoring = monitoring::place(template, site, &network, 1);
+        let port = site.spec.postgresql.port;
+        if let Some(bastion) = &bastion {
+            bastion.reaches(template, ("Member", &group), &[(port, "Postgresql")]);
+        }
+        if let Some(monitoring) = &monitoring {
+            let exporters = [(groups::NODE_EXPORTER, "NodeExporter"), (groups::POSTGRES_EXPORTER, "PostgresExporter")];
+            monitoring.reads(template, ("Member", &group), &exporters);
+        }
+        if let (Some(bastion), Some(monitoring)) = (&bastion, &monitoring) {
+            bastion.reaches(template, monitoring.end(), &monitoring.ports());
+        }
+        Cluster {
+            logs: logs::add(template, site),
+            secrets: secrets::add(template, site),
+            repository: backups::add(template, site),
+            network,
+            members,
+            bastion,
+            monitoring,
+        }
+    }
+
+    /// What all hosts are told.
+    fn settings(&self, site: &Site<'_>) -> Lines {
+        let mut lines = Lines::of(site, self.logs.as_ref());
+        lines.text("TLS_SECRET", &site.tls.secret_arn);
+        lines.value("OPERATOR_SECRET", self.secrets.operator.arn());
+        lines.value("REPLICATION_SECRET", self.secrets.replication.arn());
+        lines.value("APPLICATION_SECRET", self.secrets.application.arn());
+        lines.hosts("MEMBERS", &self.members);
+        lines.address("BASTION", self.bastion.as_ref().map(|bastion| &bastion.place));
+        lines.address("MONITORING", self.monitoring.as_ref().map(|monitoring| &monitoring.place));
+        if let Some(repository) = &self.repository {
+            repository.settings(&mut lines, site);
+        }
+        if let Some(monitoring) = &self.monitoring {
+            monitoring.settings(&mut lines);
+        }
+        lines
+    }
+
+    /// What only members may do: their cluster's items, the logins of its roles, the certificate, the backups.
+    fn rights(&self, site: &Site<'_>) -> Vec<crate::resource::Statement> {
+        let own_secrets = vec![
+            self.secrets.operator.arn(),
+            self.secrets.replication.arn(),
+            self.secrets.application.arn(),
+            site.tls.secret_arn.as_str().into(),
+        ];
+        let mut rights = vec![roles::own_items(site)];
+        rights.extend(roles::secrets(site, own_secrets));
+        rights.extend(self.repository.iter().flat_map(|repository| repository.statements(site)));
+        rights
+    }
+
+    /// Adds the instances, and what is about them.
+    fn launch(self, template: &mut Template, site: &Site<'_>) {
+        let image = &hosts::image(template, site);
+        let logs = self.logs.as_ref();
+        let mut after = self.network.ways_out.clone();
+        after.push(After::from(&self.settings(site).add(template, site)));
+        after.extend(logs.map(After::from));
+
+        let (_, profile) = roles::add(template, site, HostRole::Member, logs, self.rights(site));
+        let members = self.members.into_iter();
+        let mut hosts: Vec<Host> =
+            members.map(|place| hosts::launch(template, site, image, place, &profile, &after)).collect();
+        let card = card::add(template, site, &hosts, self.secrets.operator.arn(), None, Vec::new());
+        alarms::writer_silent(template, site, &card);
+        if let Some(repository) = &self.repository {
+            let members: Vec<After> = hosts.iter().map(|host| After::from(&host.instance)).collect();
+            repository.alarms(template, site, &members);
+            repository.output(template);
+        }
+        if let Some(monitoring) = self.monitoring {
+            hosts.push(monitoring.launch(template, site, image, logs, Vec::new(), &after));
+        }
+        if let Some(bastion) = self.bastion {
+            let (host, address) = bastion.launch(template, site, image, logs, after);
+            outputs::bastion(template, &address);
+            hosts.push(host);
+        }
+        for host in &hosts {
+            alarms::of_host(template, site, host);
+        }
+        let hosts: Vec<&Host> = hosts.iter().collect();
+        let application_secret: Value = self.secrets.application.arn();
+        outputs::add(template, site, &self.network, application_secret, &hosts, &replication(site));
     }
 }
 
-/// What every part of the template is made from.
-struct Site<'a> {
-    spec: &'a Spec,
-    fleet: &'a Fleet,
-    tls: &'a Tls,
-}
-
-impl Site<'_> {
-    fn stack(&self) -> String {
-        format!("understudy-{}-{}", self.fleet.name, self.spec.name)
-    }
-
-    fn records(&self) -> Records {
-        records(self.spec, self.fleet)
-    }
-
-    /// Networks whose clients may connect.
-    fn client_cidrs(&self) -> &[String] {
-        if self.spec.client_cidrs.is_empty() { &self.fleet.client_cidrs } else { &self.spec.client_cidrs }
-    }
-
-    /// Tags of every resource: the owner's, then Understudy's, by which its
-    /// functions know what is theirs.
-    fn tag_map(&self) -> BTreeMap<String, String> {
-        let mut tags = self.spec.tags.clone();
-        tags.insert("understudy:fleet".into(), self.fleet.name.clone());
-        tags.insert("understudy:cluster".into(), self.spec.name.clone());
-        tags
-    }
-
-    fn tags(&self) -> Vec<Tag> {
-        self.tag_map().into_iter().map(|(key, value)| Tag { key, value }).collect()
-    }
-
-    /// The same with a name that the console shows.
-    fn named(&self, name: &str) -> Vec<Tag> {
-        let mut tags = self.tags();
-        tags.push(Tag { key: "Name".into(), value: name.to_owned() });
-        tags
-    }
-}
-
-/// The passwords of a cluster's roles, generated where nobody sees them.
-struct Secrets {
-    operator: Handle<Secret>,
-    replication: Handle<Secret>,
-    application: Handle<Secret>,
-}
-
-fn secrets(template: &mut Template, site: &Site<'_>) -> Secrets {
-    let mut add = |id: &str, name: &str, role: &str, purpose: &str| {
-        let secret = Secret {
-            name: format!("understudy/{}/{}/{name}", site.fleet.name, site.spec.name),
-            description: format!("PostgreSQL role {role} of cluster {}: {purpose}", site.spec.name),
-            generate_secret_string: GenerateSecretString {
-                // A role is an identifier, so that it needs no escape.
-                secret_string_template: format!(r#"{{"username":"{role}"}}"#),
-                generate_string_key: "password",
-                // What a passfile, a URL or a shell would take for its own.
-                exclude_characters: ":\\'\"/@ $`%",
-                password_length: 32,
-            },
-            tags: site.tags(),
+/// The members, up to their instances.
+fn members(template: &mut Template, site: &Site<'_>, network: &Network, group: &Handle<SecurityGroup>) -> Vec<Place> {
+    let members = &site.spec.members;
+    let place = |number| {
+        let wanted = Wanted {
+            role: HostRole::Member,
+            number,
+            instance_type: &members.instance_type,
+            root_gib: members.root_volume_gib,
+            data: Some(&members.data_volume),
+            wal: members.wal_volume.as_ref(),
+            backup: members.backup_volume.as_ref(),
         };
-        template.add(id, secret)
+        hosts::place(template, site, network.private(number), &[group], &wanted)
     };
-    Secrets {
-        operator: add("OperatorSecret", "operator", "understudy", "Understudy's functions"),
-        replication: add("ReplicationSecret", "replication", "replicator", "the standbys"),
-        application: add("ApplicationSecret", "application", &site.spec.postgresql.owner, "the application"),
-    }
+    (1..=members.count).map(place).collect()
 }
 
-fn outputs(template: &mut Template, site: &Site<'_>, members: &[members::Member], secrets: &Secrets) {
-    let records = site.records();
-    let mut output = |name: &str, description: &str, value: Value| template.output(name, description, value);
-    output("WriterRecord", "Name of the writer, for reads and writes", records.writer.into());
-    output("ReaderRecord", "Name of the standbys, for reads", records.reader.into());
-    output("Port", "Port of every member", site.spec.postgresql.port.to_string().into());
-    output("Database", "The application's database", site.spec.postgresql.database.as_str().into());
-    output(
-        "ApplicationSecret",
-        "ARN of the secret with the application's role and password",
-        secrets.application.arn(),
-    );
-    output(
-        "Card",
-        "SSM parameter that describes the cluster",
-        Card::parameter(&site.fleet.name, &site.spec.name).into(),
-    );
-    for (number, member) in (1..).zip(members) {
-        output(&format!("Member{number}Instance"), &format!("Instance of {}", member.name), member.instance.id());
-        output(
-            &format!("Member{number}Address"),
-            &format!("Private address of {}", member.name),
-            member.interface.address(),
-        );
+/// What a commit waits for, in words.
+fn replication(site: &Site<'_>) -> String {
+    match (site.spec.synchronous.required, site.spec.members.count.saturating_sub(1)) {
+        (0, _) => "asynchronous: commits wait for no standby".into(),
+        (required, standbys) => format!("synchronous: commits wait for {required} of {standbys} standbys"),
     }
 }

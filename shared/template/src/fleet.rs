@@ -9,8 +9,12 @@ pub struct Fleet {
     pub name: String,
     /// Its Region.
     pub region: String,
-    /// The VPC of its clusters.
+    /// The VPC of its functions, and of clusters that have none of their own.
     pub vpc_id: String,
+    /// The VPC's IPv4 networks.
+    pub vpc_cidrs: Vec<String>,
+    /// The route tables of [`Fleet::subnets`], each once: where a cluster's own VPC is made known.
+    pub route_table_ids: Vec<String>,
     /// Networks whose clients may connect to a cluster that names none itself.
     pub client_cidrs: Vec<String>,
     /// Where members are placed, in turn; at least one.
@@ -23,6 +27,8 @@ pub struct Fleet {
     pub pages_topic_arn: String,
     /// The DynamoDB table of the clusters' states.
     pub state_table: String,
+    /// The bucket with what hosts run ([`bundle`](crate::bundle)) and with large templates.
+    pub bucket: String,
 }
 
 /// A subnet.
@@ -37,8 +43,11 @@ pub struct Subnet {
 /// The secret that holds a cluster's certificate and key, and what clients verify them with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tls {
-    /// ARN of the secret: `{"certificate","private_key","certificate_authority"}`.
+    /// ARN of the secret: `{"certificate","private_key","certificate_authority"}`, and for `ec2-patroni`
+    /// `{"peer_authority","peer_authority_key"}`.
     pub secret_arn: String,
     /// The certificate authority, PEM.
     pub certificate_authority: String,
+    /// The authority that signs the hosts' own certificates, PEM; only of the topology `ec2-patroni`.
+    pub peer_authority: Option<String>,
 }

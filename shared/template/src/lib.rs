@@ -1,15 +1,36 @@
 //! CloudFormation templates as values: a resource that was never added cannot
 //! be referred to, and only in the ways its type allows.
 
+mod alarms;
+mod backups;
+mod bastion;
+mod bundle;
+mod card;
+mod ec2_patroni;
 mod ec2_streaming;
 mod fleet;
+mod groups;
+mod hosts;
+mod logs;
+mod monitoring;
+mod network;
+mod outputs;
+mod part;
 pub mod resource;
+mod roles;
+mod secrets;
+mod settings;
+mod site;
 mod size;
+mod user_data;
 mod value;
 
-pub use ec2_streaming::{IMAGE_PARAMETER, ec2_streaming, records};
+pub use bundle::{Bundle, bundle};
 pub use fleet::{Fleet, Subnet, Tls};
-pub use size::{BODY_LIMIT, USER_DATA_LIMIT};
+pub use hosts::IMAGE_PARAMETER;
+pub use part::{Part, render};
+pub use site::records;
+pub use size::{BODY_LIMIT, OBJECT_LIMIT, PARAMETER_LIMIT, USER_DATA_LIMIT};
 pub use value::Value;
 
 use resource::Resource;
@@ -98,6 +119,16 @@ impl<R> Handle<R> {
     }
 }
 
+/// A resource, of whatever type, that others are created after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct After(String);
+
+impl<R> From<&Handle<R>> for After {
+    fn from(handle: &Handle<R>) -> Self {
+        After(handle.name.clone())
+    }
+}
+
 impl Template {
     /// An empty template.
     #[must_use]
@@ -142,6 +173,14 @@ impl Template {
         }
     }
 
+    /// Keeps a resource when it is deleted or replaced.
+    pub fn retain<R>(&mut self, of: &Handle<R>) {
+        if let Some(node) = self.resources.get_mut(&of.name) {
+            node.deletion_policy = Some("Retain");
+            node.update_replace_policy = Some("Retain");
+        }
+    }
+
     /// Calls a resource created only when it has said so itself.
     pub fn wait_for_signal<R>(&mut self, of: &Handle<R>, minutes: u32) {
         if let Some(node) = self.resources.get_mut(&of.name) {
@@ -152,8 +191,13 @@ impl Template {
 
     /// Creates one resource after another that it does not refer to.
     pub fn create_after<R, S>(&mut self, later: &Handle<R>, earlier: &Handle<S>) {
+        self.create_after_all(later, &[After::from(earlier)]);
+    }
+
+    /// Creates one resource after others that it does not refer to.
+    pub fn create_after_all<R>(&mut self, later: &Handle<R>, earlier: &[After]) {
         if let Some(node) = self.resources.get_mut(&later.name) {
-            node.depends_on.push(earlier.name.clone());
+            node.depends_on.extend(earlier.iter().map(|After(name)| name.clone()));
         }
     }
 

@@ -1,12 +1,20 @@
 //! The resource types that clusters are made of.
 
+mod balancing;
 mod ec2;
 mod iam;
+mod messaging;
+mod network;
 mod rest;
+mod storage;
 
+pub use balancing::*;
 pub use ec2::*;
 pub use iam::*;
+pub use messaging::*;
+pub use network::*;
 pub use rest::*;
+pub use storage::*;
 
 use crate::{Handle, Value};
 use serde::Serialize;
@@ -40,10 +48,31 @@ resources! {
     NetworkInterface = "AWS::EC2::NetworkInterface",
     Volume = "AWS::EC2::Volume",
     Instance = "AWS::EC2::Instance",
+    Vpc = "AWS::EC2::VPC",
+    Subnet = "AWS::EC2::Subnet",
+    InternetGateway = "AWS::EC2::InternetGateway",
+    GatewayAttachment = "AWS::EC2::VPCGatewayAttachment",
+    RouteTable = "AWS::EC2::RouteTable",
+    Route = "AWS::EC2::Route",
+    RouteTableAssociation = "AWS::EC2::SubnetRouteTableAssociation",
+    Eip = "AWS::EC2::EIP",
+    EipAssociation = "AWS::EC2::EIPAssociation",
+    NatGateway = "AWS::EC2::NatGateway",
+    VpcEndpoint = "AWS::EC2::VPCEndpoint",
+    PeeringConnection = "AWS::EC2::VPCPeeringConnection",
+    LoadBalancer = "AWS::ElasticLoadBalancingV2::LoadBalancer",
+    TargetGroup = "AWS::ElasticLoadBalancingV2::TargetGroup",
+    Listener = "AWS::ElasticLoadBalancingV2::Listener",
+    Bucket = "AWS::S3::Bucket",
+    BucketPolicy = "AWS::S3::BucketPolicy",
+    Topic = "AWS::SNS::Topic",
+    TopicPolicy = "AWS::SNS::TopicPolicy",
     Role = "AWS::IAM::Role",
+    AttachedPolicy = "AWS::IAM::Policy",
     InstanceProfile = "AWS::IAM::InstanceProfile",
     Secret = "AWS::SecretsManager::Secret",
     StringParameter = "AWS::SSM::Parameter",
+    LogGroup = "AWS::Logs::LogGroup",
     Alarm = "AWS::CloudWatch::Alarm",
 }
 
@@ -57,6 +86,54 @@ pub struct Tag {
     pub value: String,
 }
 
+/// Handles whose `Ref` is what other resources name them by.
+macro_rules! by_reference {
+    ($($(#[$doc:meta])* $kind:ident . $method:ident),+ $(,)?) => {
+        $(
+            impl Handle<$kind> {
+                $(#[$doc])*
+                #[must_use]
+                pub fn $method(&self) -> Value {
+                    self.reference()
+                }
+            }
+        )+
+    };
+}
+
+by_reference! {
+    /// The interface's id.
+    NetworkInterface.id,
+    /// The volume's id.
+    Volume.id,
+    /// The instance's id.
+    Instance.id,
+    /// The role's name.
+    Role.name,
+    /// The profile's name.
+    InstanceProfile.name,
+    /// The parameter's name.
+    StringParameter.name,
+    /// The secret's ARN.
+    Secret.arn,
+    /// The group's name.
+    LogGroup.name,
+    /// The VPC's id.
+    Vpc.id,
+    /// The subnet's id.
+    Subnet.id,
+    /// The gateway's id.
+    InternetGateway.id,
+    /// The route table's id.
+    RouteTable.id,
+    /// The public address.
+    Eip.address,
+    /// The gateway's id.
+    NatGateway.id,
+    /// The connection's id.
+    PeeringConnection.id,
+}
+
 impl Handle<SecurityGroup> {
     /// The group's id.
     #[must_use]
@@ -65,13 +142,15 @@ impl Handle<SecurityGroup> {
     }
 }
 
-impl Handle<NetworkInterface> {
-    /// The interface's id.
+impl Handle<Role> {
+    /// The role's ARN.
     #[must_use]
-    pub fn id(&self) -> Value {
-        self.reference()
+    pub fn arn(&self) -> Value {
+        self.attribute("Arn")
     }
+}
 
+impl Handle<NetworkInterface> {
     /// The interface's private address, which it keeps for life.
     #[must_use]
     pub fn address(&self) -> Value {
@@ -79,56 +158,18 @@ impl Handle<NetworkInterface> {
     }
 }
 
-impl Handle<Volume> {
-    /// The volume's id.
+impl Handle<Subnet> {
+    /// The subnet's Availability Zone.
     #[must_use]
-    pub fn id(&self) -> Value {
-        self.reference()
+    pub fn zone(&self) -> Value {
+        self.attribute("AvailabilityZone")
     }
 }
 
-impl Handle<Instance> {
-    /// The instance's id.
+impl Handle<Eip> {
+    /// What associates it with something.
     #[must_use]
-    pub fn id(&self) -> Value {
-        self.reference()
-    }
-}
-
-impl Handle<Role> {
-    /// The role's name.
-    #[must_use]
-    pub fn name(&self) -> Value {
-        self.reference()
-    }
-}
-
-impl Handle<InstanceProfile> {
-    /// The profile's name.
-    #[must_use]
-    pub fn name(&self) -> Value {
-        self.reference()
-    }
-}
-
-impl Handle<StringParameter> {
-    /// The parameter's name.
-    #[must_use]
-    pub fn name(&self) -> Value {
-        self.reference()
-    }
-
-    /// The parameter's text.
-    #[must_use]
-    pub fn value(&self) -> Value {
-        self.attribute("Value")
-    }
-}
-
-impl Handle<Secret> {
-    /// The secret's ARN.
-    #[must_use]
-    pub fn arn(&self) -> Value {
-        self.reference()
+    pub fn allocation_id(&self) -> Value {
+        self.attribute("AllocationId")
     }
 }

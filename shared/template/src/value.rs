@@ -21,6 +21,10 @@ pub(crate) enum Form {
     Join(String, Vec<Value>),
     #[serde(rename = "Fn::Base64")]
     Base64(Box<Value>),
+    #[serde(rename = "Fn::Select")]
+    Select(u32, Box<Value>),
+    #[serde(rename = "Fn::GetAZs")]
+    GetAzs(String),
     #[serde(untagged)]
     Text(String),
 }
@@ -54,6 +58,12 @@ impl Value {
     #[must_use]
     pub fn region() -> Self {
         Value::reference("AWS::Region")
+    }
+
+    /// One of the Availability Zones of the stack's Region, in the order of their names, counted from 0.
+    #[must_use]
+    pub fn zone(number: u32) -> Self {
+        Value(Form::Select(number, Box::new(Value(Form::GetAzs(String::new())))))
     }
 
     /// An ARN in the account and Region of the stack.
@@ -130,6 +140,12 @@ impl From<&str> for Value {
     }
 }
 
+impl From<&String> for Value {
+    fn from(text: &String) -> Self {
+        Value(Form::Text(text.clone()))
+    }
+}
+
 impl From<String> for Value {
     fn from(text: String) -> Self {
         Value(Form::Text(text))
@@ -155,6 +171,7 @@ mod tests {
             (Value::join(["a".into(), "b".into()]), json!("ab")),
             (Value::join([]), json!("")),
             (Value::from("a").base64(), json!({ "Fn::Base64": "a" })),
+            (Value::zone(1), json!({ "Fn::Select": [1, { "Fn::GetAZs": "" }] })),
             (
                 Value::substitute("<x>-<y>-<x>", &[("<x>".into(), Value::region()), ("<y>".into(), Value::account())]),
                 json!({ "Fn::Join": ["", [

@@ -91,7 +91,7 @@ pub struct NetworkInterface {
 #[serde(rename_all = "PascalCase")]
 pub struct Volume {
     /// Must be that of the instance.
-    pub availability_zone: String,
+    pub availability_zone: Value,
     /// Size in GiB.
     pub size: u32,
     /// Volume type.
@@ -103,6 +103,9 @@ pub struct Volume {
     pub throughput: Option<u32>,
     /// Whether it is encrypted.
     pub encrypted: bool,
+    /// With which key, when it is not AWS's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kms_key_id: Option<String>,
     /// Tags.
     pub tags: Vec<Tag>,
 }
@@ -117,6 +120,9 @@ pub struct Instance {
     pub instance_type: String,
     /// What it may do.
     pub iam_instance_profile: Value,
+    /// The key pair of the people who log in by SSH.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_name: Option<String>,
     /// Its network interfaces.
     pub network_interfaces: Vec<AttachedInterface>,
     /// The volume it boots from.
@@ -124,6 +130,7 @@ pub struct Instance {
     /// Further volumes. Attached by this resource and not by an
     /// `AWS::EC2::VolumeAttachment`: that one would wait for the instance's
     /// signal, and the signal for the volume.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<AttachedVolume>,
     /// How it reads its identity.
     pub metadata_options: MetadataOptions,
@@ -165,6 +172,9 @@ pub struct Ebs {
     pub volume_type: &'static str,
     /// Whether it is encrypted.
     pub encrypted: bool,
+    /// With which key, when it is not AWS's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kms_key_id: Option<String>,
     /// Whether it goes with the instance.
     pub delete_on_termination: bool,
 }

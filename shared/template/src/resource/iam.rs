@@ -29,6 +29,19 @@ pub struct Policy {
     pub policy_document: PolicyDocument,
 }
 
+/// Properties of `AWS::IAM::Policy`: a policy that is added to roles once they are there, since it names what
+/// itself names one of them.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct AttachedPolicy {
+    /// Its name.
+    pub policy_name: String,
+    /// What it allows.
+    pub policy_document: PolicyDocument,
+    /// The names of the roles.
+    pub roles: Vec<Value>,
+}
+
 /// A policy document.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -45,10 +58,12 @@ impl PolicyDocument {
     }
 }
 
-/// A statement that allows something.
+/// A statement that allows or denies something.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Statement {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sid: Option<&'static str>,
     effect: &'static str,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     principal: BTreeMap<&'static str, Value>,
@@ -56,7 +71,7 @@ pub struct Statement {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     resource: Vec<Value>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    condition: BTreeMap<&'static str, BTreeMap<&'static str, Vec<String>>>,
+    condition: BTreeMap<&'static str, BTreeMap<&'static str, Vec<Value>>>,
 }
 
 impl Statement {
@@ -64,12 +79,33 @@ impl Statement {
     #[must_use]
     pub fn allow(action: &[&'static str], resource: Vec<Value>) -> Self {
         Statement {
+            sid: None,
             effect: "Allow",
             principal: BTreeMap::new(),
             action: action.to_vec(),
             resource,
             condition: BTreeMap::new(),
         }
+    }
+
+    /// Denies everybody actions on resources, whatever else allows them.
+    #[must_use]
+    pub fn deny_all(action: &[&'static str], resource: Vec<Value>) -> Self {
+        let principal = BTreeMap::from([("AWS", "*".into())]);
+        Statement { effect: "Deny", principal, ..Statement::allow(action, resource) }
+    }
+
+    /// Gives it a name.
+    #[must_use]
+    pub fn named(self, sid: &'static str) -> Self {
+        Statement { sid: Some(sid), ..self }
+    }
+
+    /// Allows it to a service, by `Service`, or to a role, by `AWS`: a resource's own policy says to whom.
+    #[must_use]
+    pub fn to(mut self, kind: &'static str, principal: Value) -> Self {
+        self.principal.insert(kind, principal);
+        self
     }
 
     /// Lets a service take the role.
@@ -79,9 +115,9 @@ impl Statement {
         Statement { principal, ..Statement::allow(&["sts:AssumeRole"], Vec::new()) }
     }
 
-    /// Allows it only where a condition holds.
+    /// Holds only where a condition does.
     #[must_use]
-    pub fn when(mut self, operator: &'static str, key: &'static str, values: Vec<String>) -> Self {
+    pub fn when(mut self, operator: &'static str, key: &'static str, values: Vec<Value>) -> Self {
         self.condition.entry(operator).or_default().insert(key, values);
         self
     }

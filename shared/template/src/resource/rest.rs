@@ -14,9 +14,30 @@ pub struct Secret {
     /// What it is for.
     pub description: String,
     /// How its text is made.
-    pub generate_secret_string: GenerateSecretString,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generate_secret_string: Option<GenerateSecretString>,
+    /// Its text, when there is nothing secret in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret_string: Option<Value>,
+    /// With which key it is encrypted, when it is not AWS's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kms_key_id: Option<String>,
+    /// Further Regions that have it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub replica_regions: Vec<ReplicaRegion>,
     /// Tags.
     pub tags: Vec<Tag>,
+}
+
+/// A Region that has a copy of a secret.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ReplicaRegion {
+    /// The Region.
+    pub region: String,
+    /// With which key it is encrypted there, when it is not AWS's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kms_key_id: Option<String>,
 }
 
 /// A text with a generated password in it.
@@ -43,10 +64,24 @@ pub struct StringParameter {
     pub description: String,
     /// `String`.
     pub r#type: &'static str,
+    /// How long its text may be, and what it costs.
+    pub tier: &'static str,
     /// Its text.
     pub value: Value,
     /// Tags, which this type takes as a map.
     pub tags: BTreeMap<String, String>,
+}
+
+/// Properties of `AWS::Logs::LogGroup`.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct LogGroup {
+    /// Its name.
+    pub log_group_name: String,
+    /// Days that events are kept.
+    pub retention_in_days: u32,
+    /// Tags.
+    pub tags: Vec<Tag>,
 }
 
 /// Properties of `AWS::CloudWatch::Alarm`, of one metric.
