@@ -13,7 +13,7 @@
 # one lost, and the next answered at its limit, makes 2 + 2 + 2 + 2 s. The standbys are asked every 1 s, a question
 # ends after 2.5 s, and two answers make a contact: one lost makes 1 + 2.5 + 1 + 1 s. Either of the two is enough.
 . "${BASH_SOURCE%/*}/lib.sh"
-TTL_MS=$((${TTL:-20} * 1000)) STOP=2000 CALL_SECONDS=2 RUN=$ROOT/run/understudy
+TTL_MS=$((TTL * 1000)) STOP=2000 CALL_SECONDS=2
 mkdir -p "$RUN"
 exec {NEVER}<> <(:) # nothing is ever read from it
 nap() { read -rt "$1" -u "$NEVER" || :; }

@@ -7,10 +7,11 @@
 # $JOB has what the next run must know: report.json (what was saved), keep (not all was: the old data stays),
 # rewinding (the data is half rewound), outcome (which rung of the ladder the data is from).
 . "${BASH_SOURCE%/*}/lib.sh"
+. "$HERE/streaming.sh"
 exec 3>&2
 die() { echo "${*//$'\n'/; }" >&2; exit 1; }
 trap 'die "line $LINENO: $BASH_COMMAND"' ERR
-BEGAN=$NOW STUCK=${STUCK_SECONDS:-30} WAL=$DATA/pg_wal LOST=$VAR/lost STAMP=$(date -u +%Y%m%dT%H%M%SZ)
+BEGAN=$NOW STUCK=${STUCK_SECONDS:-30} LOG=$DATA/pg_wal LOST=$VAR/lost STAMP=$(date -u +%Y%m%dT%H%M%SZ)
 
 # --- the fork, and what is beyond it on this side -----------------------------------------------
 
@@ -40,13 +41,13 @@ find_fork() {
   theirs=$(replication IDENTIFY_SYSTEM | cut -d ' ' -f 2) && [ -n "$theirs" ] || return
   [ "$theirs" = 1 ] && name='' || name=$(replication "TIMELINE_HISTORY $theirs") || return
   mapfile -t others < <(history "$theirs" <<<"${name#*history }")
-  WHY="no log in $WAL"
-  for name in "$WAL"/*; do
+  WHY="no log in $LOG"
+  for name in "$LOG"/*; do
     name=${name##*/}
-    if [[ $name =~ ^[0-9A-F]{24}$ ]] && ((16#${name::8} > own)); then own=$((16#${name::8})) SIZE=$(stat -c %s "$WAL/$name"); fi
+    if [[ $name =~ ^[0-9A-F]{24}$ ]] && ((16#${name::8} > own)); then own=$((16#${name::8})) SIZE=$(stat -c %s "$LOG/$name"); fi
   done
   ((own > 0)) || return
-  name=$(printf '%s/%08X.history' "$WAL" $own)
+  name=$(printf '%s/%08X.history' "$LOG" $own)
   [ -e "$name" ] || name=/dev/null
   mapfile -t ours < <(history $own <"$name")
   FORK=0 PIECES=() TWIN=''
@@ -132,8 +133,8 @@ present() {
   for i in "${!PIECES[@]}"; do
     read -r timeline from to <<<"${PIECES[i]}"
     name=$(segment "$timeline" "$from")
-    [ ! -e "$WAL/$name" ] || continue
-    for name in "$WAL/${name::8}"*; do
+    [ ! -e "$LOG/$name" ] || continue
+    for name in "$LOG/${name::8}"*; do
       name=${name##*/}
       if [[ $name =~ ^[0-9A-F]{24}$ && $name > $(segment "$timeline" "$from") ]]; then
         log "timeline $timeline is no longer there from $(lsn "$from") to segment $name"
@@ -157,7 +158,7 @@ save() {
   for piece in "${PIECES[@]}"; do
     read -r timeline from to <<<"$piece"
     # Ends with an error where the log ends, and has nothing but it where nothing is beyond the fork.
-    TZ=UTC as_postgres pg_waldump -p "$WAL" -t "$timeline" -s "$(lsn "$from")" 2>>"$new/pg_waldump.err" || :
+    TZ=UTC as_postgres pg_waldump -p "$LOG" -t "$timeline" -s "$(lsn "$from")" 2>>"$new/pg_waldump.err" || :
   done | awk "$COUNT" >"$counted"
   if ! read -r last at < <(sed -n 's/^end //p' "$counted"); then
     rm -rf "$new"
@@ -168,7 +169,7 @@ save() {
       read -r timeline from to <<<"$piece"
       # A page more: headers within the last record.
       for ((at = from / SIZE * SIZE; at < (to < end ? to : end + 8192); at += SIZE)); do
-        [ ! -e "$WAL/$(segment "$timeline" $at)" ] || cp "$WAL/$(segment "$timeline" $at)" "$new/"
+        [ ! -e "$LOG/$(segment "$timeline" $at)" ] || cp "$LOG/$(segment "$timeline" $at)" "$new/"
       done
     done
     read -r _ at from to < <(grep '^commits ' "$counted")
@@ -268,6 +269,7 @@ report() {
   [ ! -e "$JOB/report.json" ] || read -r report <"$JOB/report.json"
   let_go || log "$WHY"
   rm -rf "$DATA".old-* "$DATA.new"
+  new_wal # takes the old ones' logs away
   now
   jq -c --arg outcome "$outcome" '{outcome: $outcome} + . + {seconds: '$(((NOW - BEGAN + 999) / 1000))'}' <<<"$report"
   rm -rf "$JOB"

@@ -1,48 +1,10 @@
 #!/bin/bash
 # Every start of PostgreSQL: the boot guard (I12) waits while it says no, then postgres.
 . "${BASH_SOURCE%/*}/lib.sh"
+. "$HERE/streaming.sh"
+. "$HERE/tune.sh"
+. "$HERE/postgresql.sh"
 trap 'exit 130' INT # bash alone would not heed it in its sleep
-
-configure() {
-  local range members=${ROOT:+127.0.0.1/32} library='' memory=64MB quorum='' # a lab's members share a host
-  for range in $ADDRESS $PEERS; do members+=" $range/32"; done
-  [ ! -e "${BIN%bin}lib/pg_stat_statements.so" ] || library=pg_stat_statements
-  [ -n "$ROOT" ] || memory=$(awk '/MemTotal/ {print int($2 / 4) "kB"}' /proc/meminfo)
-  [ "$SYNCHRONOUS_REQUIRED" = 0 ] || quorum="ANY $SYNCHRONOUS_REQUIRED ($OTHERS)"
-  rule() { for range in $3; do echo "hostssl $1 $2 $range scram-sha-256"; done; }
-  put pg_ident.conf <<<"understudy $OWNER postgres" && {
-    echo 'local all postgres peer map=understudy'
-    rule replication replicator "$members"
-    rule all understudy "$members $CLIENT_CIDRS"
-    rule "\"$DATABASE\"" "\"$APPLICATION_ROLE\"" "$CLIENT_CIDRS"
-  } | put pg_hba.conf && put understudy.conf <<EOF
-listen_addresses = '$ADDRESS'
-port = $PORT
-unix_socket_directories = '$VAR'
-hba_file = '$CONF/pg_hba.conf'
-ident_file = '$CONF/pg_ident.conf'
-understudy.instance_id = '$ID'
-understudy.replication_conninfo = '$REPLICATION'
-ssl = on
-ssl_cert_file = '$CONF/certificate.pem'
-ssl_key_file = '$CONF/private_key.pem'
-max_connections = 200
-shared_buffers = ${SHARED_BUFFERS:-$memory}
-shared_preload_libraries = '$library'
-wal_log_hints = on
-wal_keep_size = 1GB
-max_slot_wal_keep_size = $(df --output=size -m "$VAR" | awk 'END {print int($1 / 4)}')MB
-wal_sender_timeout = 5s
-wal_receiver_timeout = 5s
-wal_receiver_status_interval = 1s
-wal_retrieve_retry_interval = 500ms
-# While replay waits for a query, the standby heeds no freeze: 30 s by default.
-max_standby_streaming_delay = 2s
-${ROOT:+dynamic_shared_memory_type = mmap}
-synchronous_standby_names = '$quorum'
-log_line_prefix = '%m [%p] %q%u@%d %a '
-EOF
-}
 
 # As long as it holds: no process of PostgreSQL is left (the lock), its data is no standby's, and the state
 # is read anew before any start. Written once for each state that it reads; see promote-replica and rejoin-replica.

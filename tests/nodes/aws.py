@@ -1,10 +1,11 @@
-"""The AWS that members.sh needs: MiniStack's table, secrets and stack, and an IMDSv2 stand-in.
+"""The AWS that members.sh needs: MiniStack's table, secrets, settings, bucket and stack, and an IMDSv2 stand-in.
 
-Run as `aws.py prepare DIRECTORY NODES`, `aws.py imds PORT` and `aws.py watch`, which prints every process
-that has a secret among its arguments.
+Run as `aws.py prepare DIRECTORY`, `aws.py settings FILE NODES`, `aws.py imds PORT` and `aws.py watch`, which
+prints every process that has a secret among its arguments.
 """
 
-import base64
+import gzip
+import hashlib
 import io
 import json
 import os
@@ -23,21 +24,37 @@ KEY, SESSION = "te/st+secret", "session/token=="
 PASSWORDS = {"operator": "o:p\\e'r$a", "replication": "r:e\\p'l&c", "application": "a:p\\p'l i"}
 
 
-def scripts(nodes: pathlib.Path) -> list[str]:
-    """What user data has no room for, as the template packs it into parameters."""
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-        for path in sorted(nodes.glob("*.*")):
-            if path.name not in ("lib.sh", "setup.sh"):
-                archive.add(path, path.name)
-    text = base64.b64encode(packed.getvalue()).decode()
-    return [text[at : at + 4096] for at in range(0, len(text), 4096)]
+SETTINGS = "/understudy/test/clusters/orders/settings"
+BUCKET = "understudy-test"
 
 
-def prepare(directory: pathlib.Path, nodes: pathlib.Path) -> None:
-    """Makes the state table, the parameters, the secrets (their names as shell settings) and a stack."""
+def client(name: str):
     session = boto3.session.Session("test", "test", region_name=REGION)
-    client = lambda name: session.client(name, endpoint_url=os.environ["AWS_ENDPOINT_URL"])  # noqa: E731
+    return session.client(name, endpoint_url=os.environ["AWS_ENDPOINT_URL"])
+
+
+def bundle(nodes: pathlib.Path) -> bytes:
+    """The scripts, as deploy-cluster packs them."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for path in sorted(nodes.glob("[!.]*")):
+            archive.add(path, path.name)
+    return gzip.compress(packed.getvalue(), mtime=0)
+
+
+def put_settings(lines: str, nodes: pathlib.Path, sha256: str = "") -> None:
+    """Puts the bundle and the parameter that names it; the cluster's other settings are `lines`."""
+    packed = bundle(nodes)
+    digest = hashlib.sha256(packed).hexdigest()
+    key = f"nodes/{digest}.tar.gz"
+    client("s3").put_object(Bucket=BUCKET, Key=key, Body=packed)
+    value = f"{lines}BUNDLE={key}\nBUNDLE_SHA256={sha256 or digest}\n"
+    client("ssm").put_parameter(Name=SETTINGS, Value=value, Type="String", Overwrite=True)
+
+
+def prepare(directory: pathlib.Path) -> None:
+    """Makes the state table, the bucket, the secrets (their names as shell settings) and a stack."""
+    client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
     client("dynamodb").create_table(
         TableName="test-state",
         BillingMode="PAY_PER_REQUEST",
@@ -57,11 +74,6 @@ def prepare(directory: pathlib.Path, nodes: pathlib.Path) -> None:
             Name=f"understudy/test/orders/{name}", SecretString=json.dumps(content)
         )
         settings.append(f"{name.upper()}_SECRET={made['ARN']}\n")
-    names = []
-    for number, value in enumerate(scripts(nodes), 1):
-        names.append(f"/understudy/test/clusters/orders/scripts-{number}")
-        client("ssm").put_parameter(Name=names[-1], Value=value, Type="String")
-    settings.append(f'SCRIPTS="{" ".join(names)}"\n')
     (directory / "references.env").write_text("".join(settings))
     wait = {
         "Type": "AWS::CloudFormation::WaitCondition",
@@ -118,9 +130,14 @@ def watch() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "prepare":
-        prepare(pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3]))
-    elif sys.argv[1] == "watch":
-        watch()
-    else:
-        ThreadingHTTPServer(("127.0.0.1", int(sys.argv[2])), Imds).serve_forever()
+    match sys.argv[1]:
+        case "prepare":
+            prepare(pathlib.Path(sys.argv[2]))
+        case "settings":
+            put_settings(pathlib.Path(sys.argv[2]).read_text(), pathlib.Path(sys.argv[3]), *sys.argv[4:])
+        case "watch":
+            watch()
+        case "imds":
+            ThreadingHTTPServer(("127.0.0.1", int(sys.argv[2])), Imds).serve_forever()
+        case other:
+            sys.exit(f"no such command: {other}")

@@ -4,13 +4,15 @@ HERE=$(cd "${BASH_SOURCE%/*}" && pwd)
 NODES=$HERE/../../infra/nodes
 PYTHON=${UNDERSTUDY_PYTHON:-$HERE/../../target/lab/venv/bin/python}
 BIN=${POSTGRESQL_BIN:-/usr/lib/postgresql/15/bin}
-TTL=8 MINISTACK_PORT=14566 IMDS_PORT=14567 RECORD=orders-rw.db.internal
+TTL=8 MINISTACK_PORT=${MINISTACK_PORT:-14566} IMDS_PORT=${IMDS_PORT:-14567} RECORD=orders-rw.db.internal
 export AWS_ENDPOINT_URL=http://127.0.0.1:$MINISTACK_PORT
 # In memory where that is possible: initdb and base backups sync every file.
 [ -n "${TMPDIR:-}" ] || ! [ -w /dev/shm ] || TMPDIR=/dev/shm
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/understudy-nodes.XXXXXX")
 chmod 755 "$WORK"
 cd "$WORK" || exit
+cp -r "$NODES" nodes
+NODES=$WORK/nodes # somebody may be changing the other one
 STARTED=() SUPERVISOR=() GUARD=() MARK=() SHARED=() CHECKS=0 PID='' MINISTACK=''
 
 background() { # LOG COMMAND...: in a process group of its own, ended with the test
@@ -25,7 +27,7 @@ shared_memory() { # PID: notes its POSIX and System V segments
     $6 ~ "^/SYSV" {print $5}' "/proc/$1/maps" 2>/dev/null | sort -u || true)
 }
 finish() {
-  local status=$? group process left log
+  local status=${1:-$?} group process left log
   set +e
   trap - ERR EXIT
   # All that runs has its current directory in $WORK. A server that is killed leaves shared memory behind.
@@ -51,6 +53,7 @@ finish() {
     echo "ok: $CHECKS checks in $SECONDS s as $(id -un)"
   else
     for log in "$WORK"/*.log; do echo "--- ${log##*/}" && tail -n 40 "$log"; done >&2
+    for log in "$WORK"/m?/var/log/postgresql/*.json; do echo "--- $log" && tail -n 15 "$log"; done >&2
   fi
   cd / && rm -rf "$WORK"
   exit "$status"
@@ -126,29 +129,40 @@ cloud() {
   GATEWAY_PORT=$MINISTACK_PORT BIND_HOST=127.0.0.1 IOT_MTLS_ENABLED=0 STATE_DIR=$WORK/ministack TMPDIR=$WORK \
     background ministack.log "$PYTHON" -m ministack
   MINISTACK=$!
-  background imds.log "$PYTHON" "$HERE/aws.py" imds $IMDS_PORT
+  background imds.log "$PYTHON" "$HERE/aws.py" imds "$IMDS_PORT"
   until curl -sf -o /dev/null "$AWS_ENDPOINT_URL/_ministack/health"; do
     kill -0 "$MINISTACK" || { echo "MiniStack did not start with $PYTHON" >&2 && exit 1; }
     sleep 0.1
   done
-  "$PYTHON" "$HERE/aws.py" prepare "$WORK" "$NODES"
+  "$PYTHON" "$HERE/aws.py" prepare "$WORK"
+  settings SETTINGS_END=
 }
-member() { # NUMBER: what the user data leaves on its host
+settings() { # [NAME=VALUE...]: what all hosts share, with these lines at the end; then where the scripts are
+  cat references.env - >settings.env <<EOF
+TOPOLOGY=ec2-streaming WRITER_RECORD=$RECORD POSTGRESQL_VERSION=15 PORT=5432 DATABASE=orders APPLICATION_ROLE=app
+SYNCHRONOUS_REQUIRED=1 MEMBERS="orders_1=$(address 1) orders_2=$(address 2) orders_3=$(address 3)"
+TTL=$TTL NEVER_PROMOTE="orders_3" MAX_CONNECTIONS=200 PASSWORD_ENCRYPTION=scram-sha-256 LOG_GROUP=
+CLIENT_CIDRS="127.0.0.0/16" FLEET_CIDRS="127.0.0.0/16" PARAMETERS=$(base64 -w 0 <<<'{"deadlock_timeout":"900ms"}')
+EOF
+  printf '%s\n' "$@" >>settings.env
+  "$PYTHON" "$HERE/aws.py" settings settings.env "${SCRIPTS:-$NODES}"
+}
+member() { # NUMBER [NAME=VALUE...]: what the user data leaves on its host
   local there
   there=$(root "$1")
-  mkdir -p "$there/etc/understudy" "$there/opt/understudy"
-  cp "$NODES"/{lib,setup}.sh "$there/opt/understudy/"
-  cat references.env - >"$there/etc/understudy/member.env" <<EOF
-FLEET=test CLUSTER=orders MEMBER=orders_$1 ADDRESS=$(address "$1") REGION=eu-west-1 STATE_TABLE=test-state
-WRITER_RECORD=$RECORD POSTGRESQL_VERSION=15 PORT=5432 DATABASE=orders APPLICATION_ROLE=app
-SYNCHRONOUS_REQUIRED=1 MEMBERS="orders_1=$(address 1) orders_2=$(address 2) orders_3=$(address 3)"
-TTL=$TTL NEVER_PROMOTE="orders_3"
-CLIENT_CIDRS="127.0.0.0/16" STACK=understudy-test-orders LOGICAL_ID=Member$1 DATA_VOLUME=
+  mkdir -p "$there/etc/understudy"
+  cat >"$there/etc/understudy/identity.env" <<EOF
+FLEET=test CLUSTER=orders STACK=understudy-test-orders REGION=eu-west-1 LOGICAL_ID=Member$1 MEMBER=orders_$1 ROLE=member
+ADDRESS=$(address "$1") STATE_TABLE=test-state SETTINGS=/understudy/test/clusters/orders/settings BUCKET=understudy-test
+DATA_VOLUME= WAL_VOLUME= BACKUP_VOLUME= ${*:2}
 EOF
 }
-run() { # MEMBER SCRIPT: starts it in the background; PID is its process group
-  background "m$1.log" env ROOT="$(root "$1")" IMDS="http://127.0.0.1:$IMDS_PORT/i-$1" SETUP_SECONDS=30 \
-    bash "$(root "$1")/opt/understudy/$2"
+run() { # MEMBER SCRIPT [ARGUMENT]: starts it in the background; PID is its process group. Of setup.sh, what the user data runs
+  local script
+  script=$(root "$1")/opt/understudy/$2
+  [ "$2" != setup.sh ] || script=$NODES/bootstrap.sh
+  background "m$1.log" env ROOT="$(root "$1")" IMDS="http://127.0.0.1:$IMDS_PORT/i-$1" SETUP_SECONDS="${WAIT:-30}" TRIES="${TRIES:-2}" \
+    bash "$script" "${@:3}"
   PID=$!
 }
 setup() { # MEMBER: to its end
@@ -158,13 +172,13 @@ setup() { # MEMBER: to its end
 supervise() { # MEMBER: starts it again whenever it ends, as systemd does
   # shellcheck disable=SC2016
   background "m$1.log" env ROOT="$(root "$1")" IMDS="http://127.0.0.1:$IMDS_PORT/i-$1" \
-    bash -c 'cd "$ROOT"; while :; do bash opt/understudy/start.sh; sleep 0.2; done'
+    bash -c 'cd "$ROOT"; while :; do bash "$ROOT/opt/understudy/start.sh"; sleep 0.2; done'
   SUPERVISOR[$1]=$!
 }
 guard() { # MEMBER: its guard, as systemd keeps it
   # shellcheck disable=SC2016
   background "m$1.log" env ROOT="$(root "$1")" IMDS="http://127.0.0.1:$IMDS_PORT/i-$1" \
-    bash -c 'cd "$ROOT"; while :; do bash opt/understudy/guard.sh; sleep 0.2; done'
+    bash -c 'cd "$ROOT"; while :; do bash "$ROOT/opt/understudy/guard.sh"; sleep 0.2; done'
   GUARD[$1]=$!
 }
 end_guard() { # MEMBER

@@ -26,12 +26,12 @@ bootstrap() {
   began=$(date +%s%3N)
   run 2 setup.sh
   waiting=$PID
-  until_is 5 'a standby waits for the writer' 1 said 2 'waiting: the writer i-1 does not answer'
+  until_is 30 'a standby waits for the writer' 1 said 2 'waiting: the writer i-1 does not answer'
   setup 1
   supervise 1
   wait "$waiting"
   supervise 2
-  until_is 10 'a standby streams' 'orders_2 quorum' streaming 1
+  until_is 30 'a standby streams' 'orders_2 quorum' streaming 1
   echo "   two members in $(($(date +%s%3N) - began)) ms"
   cut_setup 3 test -e "$var3/data.new"
   cut_setup 3 test -e "$var3/data.new/base"
@@ -43,6 +43,7 @@ bootstrap() {
 promises() {
   local slots="SELECT string_agg(slot_name || ' ' || active, ', ' ORDER BY slot_name) FROM pg_replication_slots"
   is 'all scripts are there' "$(cat "$NODES"/*.* | sha256sum)" "$(cat "$(root 3)"/opt/understudy/*.* | sha256sum)"
+  is 'the log is on its own volume' "$(root 1)/var/lib/understudy-wal" "$(dirname "$(readlink -f "$(root 1)/var/lib/understudy/data/pg_wal")")"
   is 'a slot for each' 'orders_2 true, orders_3 true' "$(sql 1 "$slots")"
   is 'the state' '1 i-1 steady 1 orders_2,orders_3' \
     "$(state '[.epoch.N, .writer.S, .phase.S, .synchronous_required.N, ([.synchronous_names.L[].S] | join(","))] | join(" ")')"
@@ -91,8 +92,8 @@ again() { # nothing that exists is touched
   local before
   fingerprint() {
     postmaster 1 && postmaster 2 && state '[.epoch.N, .writer.S, .changed_at_ms.N] | join(" ")'
-    find "$(root 1)" "$(root 2)" -type f \( -path '*/etc/*' -o -name 'postgresql.auto.conf' -o -name '*.signal' \) -exec sha256sum {} +
-    find "$(root 1)/var/lib/understudy" "$(root 2)/var/lib/understudy" -maxdepth 1
+    find "$(root 1)" "$(root 2)" -type f \( -path '*/etc/*' -o -name 'postgresql.auto.conf' -o -name '*.signal' \) -exec sha256sum {} + | sort
+    find "$(root 1)/var/lib/understudy" "$(root 2)/var/lib/understudy" -maxdepth 1 | sort
   }
   before=$(fingerprint)
   setup 1
@@ -172,10 +173,13 @@ secrecy() {
 # Not only how the other halves end, but what is in between.
 . "$HERE/guard.sh"
 . "$HERE/rejoin.sh"
+. "$HERE/by_hand.sh"
 
 authority
 cloud
-for n in 1 2 3; do member $n; done
+member 1 WAL_VOLUME=vol-0wal1
+member 2
+member 3
 background arguments.log "$PYTHON" "$HERE/aws.py" watch
 bootstrap
 promises
@@ -185,5 +189,6 @@ crash
 guards
 change
 rejoins
+by_hand 1 2
 lost
 secrecy

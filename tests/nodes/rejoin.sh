@@ -158,7 +158,7 @@ gap() {
   local data
   data=$(root 1)/var/lib/understudy/data
   replace 1 2 3 failover further
-  rm "$data/pg_wal/$(basename "$(find "$data/pg_wal" -type f -name '0*[0-9A-F]' | sort | tail -n 2 | head -n 1)")"
+  rm "$data/pg_wal/$(basename "$(find "$data/pg_wal/" -type f -name '0*[0-9A-F]' | sort | tail -n 2 | head -n 1)")"
   rejoin 1
   is 'a gap in the log: rebuilt, and told of the rest' 'rebuilt true 1 public.rows 1' "$(result "$LOSS")"
   until_is 10 'it streams' 'orders_1 quorum, orders_3 quorum' streaming 2
