@@ -3,14 +3,20 @@
 //! Woken by EC2 state changes, by alarms and by the suspicion of
 //! `watch-clusters`; see `PromoteReplicaFunction` in `infra/template.yaml`.
 //! Whatever woke it, it looks for itself; [`domain::failover`] decides.
+//!
+//! Where Patroni owns a cluster (I15) nothing is replaced here: the change that
+//! Patroni made is followed ([`follow_leader`]; [`domain::follow`] decides).
 
+mod lease;
+mod led;
 mod perform;
 mod requests;
 
-pub use requests::answer;
+pub use led::{LedPass, explain_led, follow_leader, hand_over};
+pub use requests::{answer, answer_led};
 
 use domain::failover::{Explanation, Observed, Page, Reason, Step, decide, undo};
-use reconcile::{End, Failure, Looks, Outside, Silences, Waking, World, pass};
+use reconcile::{End, Failure, Looks, Outside, Silences, Steers, Waking, World, pass};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -86,7 +92,7 @@ impl Report {
 ///
 /// The first [`Failure`]; the lease is given back all the same, and the next
 /// pass goes on from what was done.
-pub async fn change_writer<O: Outside>(cluster: &mut Pass<O>) -> Result<Report, Failure> {
+pub async fn change_writer<O: Steers>(cluster: &mut Pass<O>) -> Result<Report, Failure> {
     let report = settle(cluster).await;
     // Also after a failure: whoever comes next can act at once.
     let released = cluster.release().await;
@@ -95,7 +101,7 @@ pub async fn change_writer<O: Outside>(cluster: &mut Pass<O>) -> Result<Report, 
     Ok(report)
 }
 
-async fn settle<O: Outside>(cluster: &mut Pass<O>) -> Result<Report, Failure> {
+async fn settle<O: Steers>(cluster: &mut Pass<O>) -> Result<Report, Failure> {
     let name = cluster.looks.outside.card().cluster.clone();
     match pass(cluster, decide).await? {
         End::Steady { steps: 0 } => {
@@ -113,7 +119,7 @@ async fn settle<O: Outside>(cluster: &mut Pass<O>) -> Result<Report, Failure> {
 /// # Errors
 ///
 /// The [`Failure`] of the look.
-pub async fn explain<O: Outside>(cluster: &mut Pass<O>) -> Result<Report, Failure> {
+pub async fn explain<O: Steers>(cluster: &mut Pass<O>) -> Result<Report, Failure> {
     let seen = cluster.observe().await?;
     let explanation = domain::failover::explain(&seen);
     let because = format!("now: {}; if the writer failed: {}", explanation.now, explanation.if_the_writer_failed);

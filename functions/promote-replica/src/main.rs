@@ -6,10 +6,12 @@ use domain::{
     events::{Function, Meaning, meaning_for},
     request::Request,
 };
-use fleet::Clients;
+use fleet::{Clients, Opened};
 use futures_util::future::join_all;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn, tracing};
-use promote_replica::{Pass, Report, answer, change_writer, explain};
+use promote_replica::{
+    LedPass, Pass, Report, answer, answer_led, change_writer, explain, explain_led, follow_leader, hand_over,
+};
 use reconcile::{Failure, Suspected, Waking};
 use serde_json::Value;
 
@@ -64,16 +66,36 @@ async fn one(
 ) -> Result<Report, Failure> {
     let name = card.cluster.clone();
     let ended = async {
-        let outside = clients.open(card).await?;
-        if let Meaning::Request(request) = meaning
-            && let Some(answered) = answer(&outside, request).await
-        {
-            return answered;
-        }
-        let mut cluster = Pass::new(outside, waking, pass.to_owned(), clients.silences.clone(), deadline_ms);
-        match meaning {
-            Meaning::Request(Request::Explain { .. }) => explain(&mut cluster).await,
-            _ => change_writer(&mut cluster).await,
+        let request = match meaning {
+            Meaning::Request(request) => Some(request),
+            _ => None,
+        };
+        match clients.open(card).await? {
+            Opened::Steered(outside) => {
+                if let Some(request) = request
+                    && let Some(answered) = answer(&outside, request).await
+                {
+                    return answered;
+                }
+                let mut cluster = Pass::new(outside, waking, pass.to_owned(), clients.silences.clone(), deadline_ms);
+                match request {
+                    Some(Request::Explain { .. }) => explain(&mut cluster).await,
+                    _ => change_writer(&mut cluster).await,
+                }
+            }
+            Opened::Led(outside) => {
+                if let Some(request) = request
+                    && let Some(answered) = answer_led(&outside, request).await
+                {
+                    return answered;
+                }
+                let mut cluster = LedPass::new(outside, waking, pass.to_owned(), clients.silences.clone(), deadline_ms);
+                match request {
+                    Some(Request::Explain { .. }) => explain_led(&mut cluster).await,
+                    Some(Request::Switchover { to, .. }) => hand_over(&mut cluster, to).await,
+                    _ => follow_leader(&mut cluster).await,
+                }
+            }
         }
     };
     match ended.await {
@@ -139,6 +161,7 @@ fn suspected(meaning: &Meaning) -> Option<Suspected> {
         // Without a beginning there is no span, and so no witness.
         silent_since_ms: seen.silent_since_ms.unwrap_or(u64::MAX),
         raised_at_ms: seen.raised_at_ms.unwrap_or_default(),
+        last_seen_ms: seen.last_lsn_at_ms,
         last_lsn: seen.last_lsn.filter(|_| fresh),
         synchronous_setting: seen.synchronous_setting.clone(),
     })

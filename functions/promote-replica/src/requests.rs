@@ -9,7 +9,7 @@ use domain::{
     state::{Approval, Pause, State},
     time,
 };
-use reconcile::{Failure, Outside};
+use reconcile::{Failure, Keeper, Outside, Steers};
 
 /// An approval that nobody used is worth nothing after this: what was at risk
 /// when it was given is not what is at risk an hour later.
@@ -21,7 +21,7 @@ const APPROVAL_MS: u64 = 15 * 60 * 1000;
 /// # Errors
 ///
 /// The [`Failure`] of reading or writing the state item.
-pub async fn answer<O: Outside>(outside: &O, request: &Request) -> Option<Result<Report, Failure>> {
+pub async fn answer<O: Steers>(outside: &O, request: &Request) -> Option<Result<Report, Failure>> {
     match request {
         Request::Explain { .. } | Request::Switchover { .. } => None,
         Request::Pause { minutes, reason, .. } => {
@@ -30,6 +30,67 @@ pub async fn answer<O: Outside>(outside: &O, request: &Request) -> Option<Result
         }
         Request::Resume { .. } => Some(resume(outside).await),
         Request::Approve { epoch, data_loss_bytes, .. } => Some(approve(outside, *epoch, *data_loss_bytes).await),
+    }
+}
+
+/// The same for a cluster with a keeper; `None` for one that a pass answers
+/// ([`crate::explain_led`], [`crate::hand_over`]).
+///
+/// # Errors
+///
+/// The [`Failure`] of the state item, or of the keeper's own call.
+pub async fn answer_led<O: Keeper>(outside: &O, request: &Request) -> Option<Result<Report, Failure>> {
+    match request {
+        Request::Explain { .. } | Request::Switchover { .. } => None,
+        Request::Pause { minutes, reason, .. } => {
+            let until_ms = outside.now_ms() + minutes * 60_000;
+            Some(pause_keeper(outside, Pause { until_ms, reason: reason.clone() }).await)
+        }
+        Request::Resume { .. } => Some(resume_keeper(outside).await),
+        Request::Approve { .. } => {
+            let (cluster, keeper) = (&outside.card().cluster, outside.name());
+            let because = format!(
+                "{keeper} decides who leads {cluster}, by its own limits (maximum_lag_on_failover, synchronous mode), and \
+                 takes no approval; to let it elect a member that lacks something, on a member: \
+                 patronictl failover --candidate NAME"
+            );
+            Some(Ok(Report::new(cluster, "refused", because)))
+        }
+    }
+}
+
+/// First the state item, by which repairs wait; then the keeper.
+async fn pause_keeper<O: Keeper>(outside: &O, pause: Pause) -> Result<Report, Failure> {
+    let (cluster, keeper) = (&outside.card().cluster, outside.name());
+    let state = match steady(outside).await? {
+        Ok(state) => state,
+        Err(refused) => return Ok(refused),
+    };
+    match outside.pause(state.epoch, &pause).await {
+        Err(Failure::LostRace { what, .. }) => return Ok(overtaken(cluster, &what)),
+        written => written?,
+    }
+    outside.set_paused(true).await?;
+    let because = format!(
+        "{keeper} is paused until {}: it elects nobody, and nothing is repaired; whoever is made leader by hand is followed",
+        time::clock(pause.until_ms)
+    );
+    Ok(Report::new(cluster, "acted", because))
+}
+
+/// First the keeper: what it does not hear is asked for again. It may have been
+/// paused by its own tools, of which the state item knows nothing.
+async fn resume_keeper<O: Keeper>(outside: &O) -> Result<Report, Failure> {
+    let (cluster, keeper) = (&outside.card().cluster, outside.name());
+    let state = match steady(outside).await? {
+        Ok(state) => state,
+        Err(refused) => return Ok(refused),
+    };
+    outside.set_paused(false).await?;
+    match outside.pause(state.epoch, &Pause { until_ms: 0, reason: String::new() }).await {
+        Err(Failure::LostRace { what, .. }) => Ok(overtaken(cluster, &what)),
+        Err(failure) => Err(failure),
+        Ok(()) => Ok(Report::new(cluster, "acted", format!("{keeper} is not paused any more"))),
     }
 }
 
@@ -71,7 +132,7 @@ async fn resume<O: Outside>(outside: &O) -> Result<Report, Failure> {
     }
 }
 
-async fn approve<O: Outside>(outside: &O, epoch: u64, data_loss_bytes: Option<u64>) -> Result<Report, Failure> {
+async fn approve<O: Steers>(outside: &O, epoch: u64, data_loss_bytes: Option<u64>) -> Result<Report, Failure> {
     let cluster = &outside.card().cluster;
     let state = match steady(outside).await? {
         Ok(state) => state,

@@ -5,8 +5,15 @@
 //! `infra/template.yaml`. Whatever woke it, it looks for itself;
 //! [`domain::rejoin`] decides for each member; `rejoin.sh` on the member acts.
 //!
+//! Where Patroni owns a cluster (I15), old writers come back by themselves; what
+//! is left are hosts that are dead ([`repair()`]; [`domain::repair`] decides).
+//!
 //! A pass ends while the script runs: any later one goes on from the item
 //! `rejoin#<instance id>` in the state table and from what SSM says.
+
+mod hosts;
+
+pub use hosts::repair;
 
 use domain::{
     decision::Decision,
@@ -19,11 +26,14 @@ use std::sync::Arc;
 
 /// What this function may call, in IAM's words: the same set as its policy in
 /// `infra/template.yaml`, proven equal by a test.
-pub const CALLS: [&str; 11] = [
+pub const CALLS: [&str; 14] = [
     "dynamodb:DeleteItem",
     "dynamodb:GetItem",
     "dynamodb:PutItem",
+    "ec2:DescribeInstanceStatus",
     "ec2:DescribeInstances",
+    "ec2:RebootInstances",
+    "ec2:StartInstances",
     "secretsmanager:GetSecretValue",
     "sns:Publish",
     "ssm:GetCommandInvocation",

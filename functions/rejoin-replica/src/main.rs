@@ -2,10 +2,10 @@
 
 use cloud::now_ms;
 use domain::events::{Function, meaning_for};
-use fleet::Clients;
+use fleet::{Clients, Opened};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn, tracing};
 use reconcile::{Failure, Report, Turn, Waking};
-use rejoin_replica::{Pass, bring_back};
+use rejoin_replica::{Pass, bring_back, repair};
 use serde_json::Value;
 
 #[tokio::main(flavor = "current_thread")]
@@ -29,9 +29,12 @@ async fn handle(clients: &Clients, event: &Value, request: &str, deadline_ms: u6
     let turn = Turn { pass: format!("{request}-{at_ms}"), deadline_ms };
     let waking = Waking { at_ms, by: meaning.to_string(), ..Waking::default() };
     clients
-        .pass_over(&meaning, async |outside| {
-            let mut pass = Pass::new(outside, waking.clone(), clients.silences.clone(), turn.clone());
-            bring_back(&mut pass).await
+        .pass_over(&meaning, async |opened| match opened {
+            Opened::Steered(outside) => {
+                let mut pass = Pass::new(outside, waking.clone(), clients.silences.clone(), turn.clone());
+                bring_back(&mut pass).await
+            }
+            Opened::Led(outside) => repair(outside, &waking, &clients.silences, &turn).await,
         })
         .await
 }

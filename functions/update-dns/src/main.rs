@@ -2,9 +2,9 @@
 
 use cloud::now_ms;
 use domain::events::{Function, meaning_for};
-use fleet::Clients;
+use fleet::{Clients, Opened};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn, tracing};
-use reconcile::{Failure, Report, Turn, Waking};
+use reconcile::{Failure, Outside, Report, Turn, Waking};
 use serde_json::Value;
 use update_dns::{Pass, follow_roles};
 
@@ -29,9 +29,15 @@ async fn handle(clients: &Clients, event: &Value, request: &str, deadline_ms: u6
     let turn = Turn { pass: format!("{request}-{at_ms}"), deadline_ms };
     let waking = Waking { at_ms, by: meaning.to_string(), ..Waking::default() };
     clients
-        .pass_over(&meaning, async |outside| {
-            let mut pass = Pass::new(outside, waking.clone(), clients.silences.clone(), turn.clone());
-            follow_roles(&mut pass).await
+        .pass_over(&meaning, async |opened| match opened {
+            Opened::Steered(outside) => follow(clients, outside, &waking, &turn).await,
+            Opened::Led(outside) => follow(clients, outside, &waking, &turn).await,
         })
         .await
+}
+
+/// The records follow the roles, whoever assigned them.
+async fn follow<O: Outside>(clients: &Clients, outside: O, waking: &Waking, turn: &Turn) -> Result<Report, Failure> {
+    let mut pass = Pass::new(outside, waking.clone(), clients.silences.clone(), turn.clone());
+    follow_roles(&mut pass).await
 }

@@ -6,7 +6,12 @@ use crate::{
     event::Origin,
     watch::{Act, Memory, Probe, Watch},
 };
-use domain::{card::Card, events::Function, failover::Sql, state::State};
+use domain::{
+    card::{Card, Topology},
+    events::Function,
+    failover::Sql,
+    state::State,
+};
 use reconcile::Failure;
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -74,7 +79,7 @@ pub(crate) async fn watch_cluster<W: World>(
     let (refused, stale) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let mut loops = JoinSet::new();
     loops.spawn(keep_login(run.clone(), card.clone(), logins, refused.clone()));
-    loops.spawn(keep_state(run.clone(), card.cluster.clone(), sender.clone(), stale.clone()));
+    loops.spawn(keep_state(run.clone(), card.clone(), sender.clone(), stale.clone()));
     for member in 0..card.members.len() {
         let share = card.policy.probe_interval().mul_f64(member as f64 / card.members.len() as f64);
         let prober =
@@ -139,7 +144,10 @@ impl<W: World> Watcher<W> {
             Act::ReadState => return self.stale.notify_one(),
             Act::Suspect(found) => {
                 let (member, failures, problem) = (&found.member, found.failures, &found.problem);
-                tracing::warn!("{cluster}: writer {member} failed {failures} probes in a row: {problem}");
+                match &found.leader {
+                    Some(leader) => tracing::warn!("{cluster}: {leader} leads in place of {member}"),
+                    None => tracing::warn!("{cluster}: writer {member} failed {failures} probes in a row: {problem}"),
+                }
                 (Function::PromoteReplica, self.run.origin.suspected(now, cluster, &found))
             }
             Act::Tell(finding) => {
@@ -243,15 +251,18 @@ async fn keep_login<W: World>(
 /// Reads the state item at every turn, and when it is called stale.
 async fn keep_state<W: World>(
     run: Arc<Run<W>>,
-    cluster: String,
+    card: Card,
     heard: mpsc::UnboundedSender<Heard>,
     stale: Arc<Notify>,
 ) {
+    let cluster = &card.cluster;
+    // I15: nobody claims a cluster of Patroni's, and none of its members has a boot guard.
+    let led = card.topology == Topology::Ec2Patroni;
     let (mut problem, mut next_guard) = (String::new(), Instant::now());
     loop {
         let asked_ms = run.world.now_ms();
-        let read: Result<Option<State>, Failure> = run.world.state(&cluster).await;
-        match read {
+        let read: Result<Option<State>, Failure> = run.world.state(cluster).await;
+        match read.map(|state| if led { state.or_else(|| Some(State::unclaimed())) } else { state }) {
             Ok(Some(state)) => {
                 problem.clear();
                 let (state, answered_ms) = (Box::new(state), run.world.now_ms());
@@ -259,10 +270,10 @@ async fn keep_state<W: World>(
                 if heard.send(Heard::State { state, asked_ms, answered_ms }).is_err() {
                     return;
                 }
-                if let Some(member) = writer.filter(|_| Instant::now() >= next_guard) {
+                if let Some(member) = writer.filter(|_| !led && Instant::now() >= next_guard) {
                     next_guard = Instant::now() + GUARD_EVERY;
                     // What cannot be read now is read in a minute.
-                    if let Ok(Some(guard)) = run.world.guard(&cluster, &member).await {
+                    if let Ok(Some(guard)) = run.world.guard(cluster, &member).await {
                         drop(heard.send(Heard::Disk { member, full: guard.says_disk_full(run.world.now_ms()) }));
                     }
                 }

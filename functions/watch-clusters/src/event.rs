@@ -36,6 +36,10 @@ impl Origin {
             detail["last_lsn_at_ms"] = json!(write.at_ms);
             detail["synchronous_setting"] = json!(write.synchronous_setting);
         }
+        if let Some(leader) = &suspicion.leader {
+            detail["leader"] = json!(leader);
+            return self.event(now_ms, "Understudy Leader Moved", detail);
+        }
         self.event(now_ms, "Understudy Writer Suspected", detail)
     }
 
@@ -105,6 +109,7 @@ mod tests {
                 synchronous_setting: "ANY 1 (\"orders_2\")".to_owned(),
             }),
             problem: "waited 900 ms for a TCP connection".to_owned(),
+            leader: None,
         };
         let event = origin().suspected(1_795_230_730_123, "orders", &suspicion);
         assert_eq!(event["time"], "2026-11-21T03:12:10Z");
@@ -134,6 +139,7 @@ mod tests {
             silent_since_ms: 1,
             last_write: None,
             problem: "gone".to_owned(),
+            leader: None,
         };
         let event = origin().suspected(0, "orders", &suspicion);
         assert_eq!(event["detail"].get("last_lsn"), None);
@@ -149,12 +155,40 @@ mod tests {
             Finding::WriterInRecovery(member()),
             Finding::StandbyFrozen(member()),
             Finding::StandbyAstray(member()),
+            Finding::NotAdopted(member()),
+            Finding::PauseOver,
         ] {
             let event = origin().found(0, "orders", &finding);
             let expected = Meaning::Attention { cluster: "orders".to_owned(), what: finding.detail_type().to_owned() };
             assert_eq!(meaning_for(Function::PromoteReplica, "prod", &event), expected);
             assert!(!event["detail"]["problem"].as_str().unwrap_or_default().is_empty());
         }
+    }
+
+    #[test]
+    fn a_leader_that_moved_tells_what_was_known_of_the_one_before() {
+        let suspicion = Suspicion {
+            member: "i-0a1".to_owned(),
+            failures: 0,
+            silent_since_ms: 1_795_230_726_900,
+            last_write: Some(LastWrite {
+                lsn: Lsn(7),
+                at_ms: 1_795_230_726_900,
+                synchronous_setting: "shop_2".to_owned(),
+            }),
+            problem: "moved".to_owned(),
+            leader: Some("i-0b2".to_owned()),
+        };
+        let event = origin().suspected(1_795_230_727_123, "shop", &suspicion);
+        assert_eq!(event["detail-type"], "Understudy Leader Moved");
+        let meaning = meaning_for(Function::PromoteReplica, "prod", &event);
+        let Meaning::Suspicion(understood) = &meaning else { panic!("{meaning}") };
+        assert_eq!((understood.member.as_str(), understood.leader.as_deref()), ("i-0a1", Some("i-0b2")));
+        assert_eq!((understood.last_lsn, understood.synchronous_setting.as_deref()), (Some(Lsn(7)), Some("shop_2")));
+        assert_eq!(
+            meaning.to_string(),
+            "watch-clusters found i-0b2 leading shop in place of i-0a1: look at shop at once"
+        );
     }
 
     #[test]

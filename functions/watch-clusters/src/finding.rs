@@ -33,6 +33,14 @@ pub(crate) enum Finding {
     SynchronousSetBehind,
     /// The host of a member that is not the writer answers, PostgreSQL does not run.
     MemberDown(String),
+    /// A member that is not the writer does not answer at all; only where Patroni leads.
+    MemberSilent(String),
+    /// Patroni has made this member leader, and the state item names another.
+    LeaderMoved(String),
+    /// Patroni has made this member leader, and the state item names nobody.
+    NotAdopted(String),
+    /// The pause that was asked for is over, and Patroni may not know it.
+    PauseOver,
     /// A member that was down streams from the writer.
     MemberBack(String),
     /// Other standbys than before can be read from: the names of those that
@@ -52,7 +60,10 @@ impl Finding {
             Finding::DiskFull(_) => "Understudy Disk Full",
             Finding::CommitsWait(_) => "Understudy Commits Wait",
             Finding::SynchronousSetBehind => "Understudy Synchronous Set Behind",
-            Finding::MemberDown(_) => "Understudy Member Down",
+            Finding::MemberDown(_) | Finding::MemberSilent(_) => "Understudy Member Down",
+            Finding::LeaderMoved(_) => "Understudy Leader Moved",
+            Finding::NotAdopted(_) => "Understudy Not Adopted",
+            Finding::PauseOver => "Understudy Pause Over",
             Finding::MemberBack(_) => "Understudy Member Back",
             Finding::ReadersChanged(_) => "Understudy Readers Changed",
         }
@@ -66,7 +77,10 @@ impl Finding {
     /// Instance id of the member it is about.
     pub(crate) fn member(&self) -> Option<&str> {
         match self {
-            Finding::ChangeUnfinished | Finding::SynchronousSetBehind | Finding::ReadersChanged(_) => None,
+            Finding::ChangeUnfinished
+            | Finding::SynchronousSetBehind
+            | Finding::PauseOver
+            | Finding::ReadersChanged(_) => None,
             Finding::TwoWriters(id)
             | Finding::WriterInRecovery(id)
             | Finding::StandbyFrozen(id)
@@ -74,6 +88,9 @@ impl Finding {
             | Finding::DiskFull(id)
             | Finding::CommitsWait(id)
             | Finding::MemberDown(id)
+            | Finding::MemberSilent(id)
+            | Finding::LeaderMoved(id)
+            | Finding::NotAdopted(id)
             | Finding::MemberBack(id) => Some(id),
         }
     }
@@ -81,7 +98,10 @@ impl Finding {
     /// How long it must last before it is told.
     pub(crate) fn lasting_ms(&self) -> u64 {
         match self {
-            Finding::CommitsWait(_) | Finding::MemberBack(_) | Finding::ReadersChanged(_) => LASTING_MS,
+            Finding::CommitsWait(_)
+            | Finding::MemberBack(_)
+            | Finding::MemberSilent(_)
+            | Finding::ReadersChanged(_) => LASTING_MS,
             _ => 0,
         }
     }
@@ -90,7 +110,7 @@ impl Finding {
     pub(crate) fn longest_gap_ms(&self) -> u64 {
         match self {
             // Clients may be waiting for it.
-            Finding::ChangeUnfinished => TELL_AGAIN_MS,
+            Finding::ChangeUnfinished | Finding::LeaderMoved(_) | Finding::NotAdopted(_) => TELL_AGAIN_MS,
             _ => TELL_AGAIN_AT_LAST_MS,
         }
     }
@@ -110,6 +130,10 @@ impl fmt::Display for Finding {
                 f.write_str("a standby streams that commits could wait for, and the published set lacks it")
             }
             Finding::MemberDown(id) => write!(f, "PostgreSQL does not run on {id}, and its host answers"),
+            Finding::MemberSilent(id) => write!(f, "{id} does not answer"),
+            Finding::LeaderMoved(id) => write!(f, "{id} leads, and the state item names another writer"),
+            Finding::NotAdopted(id) => write!(f, "{id} leads, and the state item names no writer"),
+            Finding::PauseOver => f.write_str("the pause that was asked for is over"),
             Finding::MemberBack(id) => write!(f, "{id} was down and streams from the writer again"),
             Finding::ReadersChanged(names) if names.is_empty() => f.write_str("no standby can be read from any more"),
             Finding::ReadersChanged(names) => {

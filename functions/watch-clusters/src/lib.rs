@@ -22,9 +22,15 @@
 //! | `Understudy Standby Astray` | a standby follows another than the writer although nothing changes | `member`, `problem` |
 //! | `Understudy Commits Wait` | for 10 s, the writer's commits wait for more standbys than stream | `member`, `problem` |
 //! | `Understudy Synchronous Set Behind` | a standby streams that commits could wait for, and the published set lacks it, or has room for more | `problem` |
-//! | `Understudy Member Down` | to `rejoin-replica`: the port of a member that is not the writer refuses | `member`, `problem` |
+//! | `Understudy Leader Moved` | Patroni has made another member leader than the state item names | as the first, and `leader`; `silent_since_ms` is when the old one was last seen to write, when it answers |
+//! | `Understudy Not Adopted` | Patroni has made a member leader, and the state item names nobody | `member`, `problem` |
+//! | `Understudy Pause Over` | the pause that was asked for is over, and Patroni must be told | `problem` |
+//! | `Understudy Member Down` | to `rejoin-replica`: the port of a member that is not the writer refuses; where Patroni leads also: for 10 s, it does not answer | `member`, `problem` |
 //! | `Understudy Member Back` | to `rejoin-replica`: for 10 s, a member that was told to be down streams from the writer | `member`, `problem` |
 //! | `Understudy Readers Changed` | to `update-dns`: for 10 s, other standbys than before stream from the writer and answer | `problem` |
+//!
+//! Where Patroni leads (I15), nothing is found about frozen or astray standbys, disks of guards, waiting commits and
+//! published sets: those are Patroni's.
 //!
 //! All but the first are raised only after the state item was read anew, and
 //! again at growing gaps while they last.

@@ -7,13 +7,14 @@ use crate::{
     metrics::Sample,
 };
 use domain::{
-    card::Card,
+    card::{Card, Topology},
     failover::Sql,
     lsn::Lsn,
     state::{Holder, State},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
+mod led;
 mod streams;
 
 /// A failed probe in so many after the first suspicion raises it again: what
@@ -112,6 +113,8 @@ pub(crate) struct Suspicion {
     pub silent_since_ms: u64,
     pub last_write: Option<LastWrite>,
     pub problem: String,
+    /// Who leads in its place, where Patroni has made somebody leader.
+    pub leader: Option<String>,
 }
 
 impl Watch {
@@ -250,6 +253,7 @@ impl Watch {
                 Some(Sql::Silent(problem)) => problem.clone(),
                 _ => "the port refuses connections".to_owned(),
             },
+            leader: None,
         })
     }
 
@@ -269,7 +273,7 @@ impl Watch {
             let lasted = now_ms.saturating_sub(since) >= finding.lasting_ms();
             if lasted && self.is_certain(&finding, since) && self.is_due(&finding, now_ms) {
                 self.telling(&finding);
-                acts.push(Act::Tell(finding));
+                acts.push(self.act_of(finding));
             }
         }
         acts
@@ -278,6 +282,9 @@ impl Watch {
     /// What is wrong; `None` when that cannot be said now.
     fn wrong(&self, now_ms: u64) -> Option<Vec<Finding>> {
         let state = &self.state.as_ref()?.state;
+        if self.card.topology == Topology::Ec2Patroni {
+            return self.wrong_where_led(state, now_ms);
+        }
         let writer = state.writer.as_ref()?;
         let live = |holder: &Holder| holder.expires_at_ms > now_ms;
         if state.holder.as_ref().is_some_and(live) {
@@ -313,7 +320,7 @@ impl Watch {
     fn is_certain(&self, finding: &Finding, since: u64) -> bool {
         let Some(known) = &self.state else { return false };
         let id = match finding {
-            Finding::ChangeUnfinished => return true,
+            Finding::ChangeUnfinished | Finding::PauseOver => return true,
             // The writer says so.
             Finding::SynchronousSetBehind | Finding::ReadersChanged(_) => known.state.writer.as_deref(),
             of_member => of_member.member(),

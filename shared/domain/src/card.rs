@@ -139,6 +139,13 @@ impl Card {
         self.members.iter().find(|member| member.id == id)
     }
 
+    /// Whether this instance is a member or another host of the cluster.
+    #[must_use]
+    pub fn has_host(&self, id: &str) -> bool {
+        let etcd = self.patroni.iter().flat_map(|patroni| &patroni.etcd);
+        self.member(id).is_some() || etcd.into_iter().any(|host| host.id == id)
+    }
+
     /// Name of the SSM parameter that holds the card of a cluster.
     #[must_use]
     pub fn parameter(fleet: &str, cluster: &str) -> String {

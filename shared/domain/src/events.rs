@@ -9,9 +9,11 @@ mod alarm;
 mod envelope;
 mod ignored;
 mod meaning;
+mod order;
 
 pub use ignored::Ignored;
 pub use meaning::{Alarm, Meaning, Subject, Suspicion};
+pub use order::Order;
 
 use crate::request::Request;
 use envelope::Envelope;
@@ -69,7 +71,10 @@ impl Function {
     fn takes(self, meaning: &Meaning) -> bool {
         match (self, meaning) {
             (_, Meaning::Schedule | Meaning::Ignored(_))
-            | (Function::DeployCluster, Meaning::Stack { .. } | Meaning::Spec { .. }) => true,
+            | (
+                Function::DeployCluster,
+                Meaning::Stack { .. } | Meaning::Spec { .. } | Meaning::Order(_) | Meaning::BadRequest(_),
+            ) => true,
             (Function::PromoteReplica, Meaning::InstanceState { state, .. }) => goes_down(state),
             (Function::UpdateDns | Function::RejoinReplica, Meaning::InstanceState { state, .. }) => state == "running",
             (function, Meaning::Attention { what, .. }) => function == Function::told_of(what),
@@ -112,7 +117,11 @@ pub fn meaning_for(function: Function, fleet: &str, event: &Value) -> Meaning {
 /// What a payload without an envelope asks of the function it was sent to.
 fn direct(function: Function, payload: &Value) -> Meaning {
     match function {
-        Function::DeployCluster => Meaning::Spec { cluster: envelope::text(payload, "/name").map(str::to_owned) },
+        Function::DeployCluster => match order::read(payload) {
+            Ok(order::Asked::Spec(cluster)) => Meaning::Spec { cluster },
+            Ok(order::Asked::Order(order)) => Meaning::Order(order),
+            Err(problem) => Meaning::BadRequest(problem),
+        },
         Function::PromoteReplica => match Request::read(payload) {
             Some(Ok(request)) => Meaning::Request(request),
             Some(Err(problem)) => Meaning::BadRequest(problem),
@@ -167,11 +176,21 @@ fn stack(fleet: &str, envelope: &Envelope) -> Result<Meaning, Ignored> {
     let Some(cluster) = name.strip_prefix(&prefix(fleet)).filter(|cluster| !cluster.is_empty()) else {
         return Err(Ignored::OtherStack { stack: name.to_owned() });
     };
-    if status.ends_with("_IN_PROGRESS") {
+    if status.ends_with("_IN_PROGRESS") && !BEGINNINGS.contains(&status) {
         return Err(Ignored::StackBusy { stack: name.to_owned(), status: status.to_owned() });
     }
-    Ok(Meaning::Stack { cluster: cluster.to_owned(), status: status.to_owned() })
+    Ok(Meaning::Stack { cluster: cluster.to_owned(), id: arn.to_owned(), status: status.to_owned() })
 }
+
+/// Where a change of a stack begins, and where its end is known already. What
+/// else is in progress (a clean-up, an import) tells nobody anything.
+const BEGINNINGS: [&str; 5] = [
+    "CREATE_IN_PROGRESS",
+    "UPDATE_IN_PROGRESS",
+    "DELETE_IN_PROGRESS",
+    "ROLLBACK_IN_PROGRESS",
+    "UPDATE_ROLLBACK_IN_PROGRESS",
+];
 
 /// A managed database has another writer now. Others of its events say nothing
 /// about roles, and Neptune and DocumentDB speak as `aws.rds`, too.
@@ -200,12 +219,15 @@ fn managed(envelope: &Envelope) -> Result<Meaning, Ignored> {
     Ok(Meaning::ManagedFailover { database: database.to_owned(), event: event.to_owned() })
 }
 
+/// Kinds that tell what was last seen of a writer.
+const SUSPICIONS: [&str; 2] = ["Understudy Writer Suspected", "Understudy Leader Moved"];
+
 /// What watch-clusters tells another function.
 fn watched(kind: &str, envelope: &Envelope) -> Result<Meaning, Ignored> {
     let cluster = envelope.detail("/cluster")?.to_owned();
     let detail = envelope.payload;
     match envelope.detail("/member") {
-        Ok(member) if kind == "Understudy Writer Suspected" => Ok(Meaning::Suspicion(Suspicion {
+        Ok(member) if SUSPICIONS.contains(&kind) => Ok(Meaning::Suspicion(Suspicion {
             cluster,
             member: member.to_owned(),
             failures: detail.pointer("/failures").and_then(Value::as_u64),
@@ -216,6 +238,7 @@ fn watched(kind: &str, envelope: &Envelope) -> Result<Meaning, Ignored> {
             // Empty is a setting, too: commits wait for nobody.
             synchronous_setting: detail.pointer("/synchronous_setting").and_then(Value::as_str).map(str::to_owned),
             problem: envelope::text(detail, "/problem").map(str::to_owned),
+            leader: envelope::text(detail, "/leader").map(str::to_owned),
         })),
         _ => Ok(Meaning::Attention { cluster, what: kind.to_owned() }),
     }

@@ -63,6 +63,12 @@ pub struct Policy {
     ///
     /// 1 MiB: Patroni's default (`maximum_lag_on_failover`).
     pub max_lost_bytes: u64,
+    /// Seconds that a host of a cluster with Patroni may be off, silent or
+    /// failed before it is started, rebooted or made anew; 0: a person does that.
+    ///
+    /// 300: longer than a restart by hand, or than AWS's own recovery of a host.
+    #[schemars(range(min = 0, max = 86_400))]
+    pub repair_after_s: u64,
     /// Whether the old writer's instance is stopped after a promotion.
     ///
     /// `true`: a host that comes back by itself is one risk less.
@@ -82,6 +88,7 @@ impl Default for Policy {
             grace_s: 10,
             ttl_s: 20,
             max_lost_bytes: 1024 * 1024,
+            repair_after_s: 300,
             stop_old_writer: true,
         }
     }
@@ -122,6 +129,12 @@ impl Policy {
     #[must_use]
     pub fn ttl(&self) -> Duration {
         Duration::from_secs(u64::from(self.ttl_s))
+    }
+
+    /// Time after which a broken host is repaired; `None`: never by itself.
+    #[must_use]
+    pub fn repair_after(&self) -> Option<Duration> {
+        (self.repair_after_s > 0).then(|| Duration::from_secs(self.repair_after_s))
     }
 
     /// Time between two changes of writer.

@@ -88,6 +88,8 @@ pub struct Failed {
 pub struct Order {
     /// At most 100 characters, different for every try.
     pub comment: String,
+    /// What is run.
+    pub script: &'static str,
 }
 
 /// What became of sending a command.
@@ -197,7 +199,10 @@ impl Rejoin {
     #[must_use]
     pub fn order(&self) -> Order {
         let (epoch, attempt, began) = (self.epoch, self.attempt, stamp(self.began_at_ms));
-        Order { comment: format!("Understudy rejoin, epoch {epoch}, attempt {attempt}, begun {began}") }
+        Order {
+            comment: format!("Understudy rejoin, epoch {epoch}, attempt {attempt}, begun {began}"),
+            script: SCRIPT,
+        }
     }
 
     /// Whether SSM must be asked for the command by its comment.

@@ -244,6 +244,8 @@ pub enum ChangeKind {
     Failover,
     /// A person asked for it, and the writer is well.
     Switchover,
+    /// Whoever assigns the roles made it; it was only followed.
+    Followed,
 }
 
 /// A change of writer under way: what the next pass must know to finish it and
@@ -304,6 +306,9 @@ pub struct Change {
     /// What the promotion loses of what was acknowledged; set before it.
     #[serde(default)]
     pub loss: Option<Loss>,
+    /// Why it is that, in words; only of a change that was followed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_because: Option<String>,
 }
 
 /// What a promotion loses of what the old writer had acknowledged.

@@ -1,12 +1,16 @@
 //! The fleet's clients, and which cluster an event is about.
 
-use crate::{in_aws::InAws, last_known::LastKnown};
+use crate::{
+    in_aws::{InAws, Ours},
+    last_known::LastKnown,
+    led::WithPatroni,
+};
 use cloud::{
     SdkConfig, ec2::Ec2, environment, environment::BadSetting, route53::Route53, secrets::Secrets, sns::Sns, ssm::Ssm,
     state::StateTable,
 };
 use domain::{
-    card::Card,
+    card::{Card, Topology},
     events::{Meaning, Subject},
 };
 use postgres::Connector;
@@ -28,6 +32,14 @@ pub struct Clients {
     pub ssm: Ssm,
     pub(crate) states: StateTable,
     last_known: LastKnown,
+}
+
+/// The outside of one cluster, by who steers it (I15).
+pub enum Opened<'a> {
+    /// Understudy steers it.
+    Steered(InAws<'a, Ours>),
+    /// Patroni does.
+    Led(InAws<'a, WithPatroni>),
 }
 
 impl Clients {
@@ -83,13 +95,13 @@ impl Clients {
         Ok(cards.cards)
     }
 
-    /// The card of the cluster that this instance is a member of, if any.
+    /// The card of the cluster that this instance is a host of, if any.
     ///
     /// # Errors
     ///
     /// As [`card`](Self::card).
     pub async fn card_of_instance(&self, instance: &str) -> Result<Option<Card>, Failure> {
-        Ok(self.cards().await?.into_iter().find(|card| card.member(instance).is_some()))
+        Ok(self.cards().await?.into_iter().find(|card| card.has_host(instance)))
     }
 
     /// The cards of the clusters that an event is about.
@@ -109,7 +121,11 @@ impl Clients {
                 Subject::Fleet => return self.cards().await,
             },
             Meaning::Schedule | Meaning::ManagedFailover { .. } => return self.cards().await,
-            Meaning::Stack { .. } | Meaning::Spec { .. } | Meaning::BadRequest(_) | Meaning::Ignored(_) => None,
+            Meaning::Stack { .. }
+            | Meaning::Spec { .. }
+            | Meaning::Order(_)
+            | Meaning::BadRequest(_)
+            | Meaning::Ignored(_) => None,
         };
         Ok(one.into_iter().collect())
     }
@@ -120,10 +136,21 @@ impl Clients {
     ///
     /// The [`Failure`] of reading its login, when this process never read it
     /// before; [`Failure::Broken`] when the card's certificate cannot be used.
-    pub async fn open(&self, card: Card) -> Result<InAws<'_>, Failure> {
+    pub async fn open(&self, card: Card) -> Result<Opened<'_>, Failure> {
         let login = self.login(&card).await?;
         let connector = Connector::new(&card.certificate_authority, login)?;
-        Ok(InAws { clients: self, card, connector })
+        match card.topology {
+            Topology::Ec2Streaming => Ok(Opened::Steered(InAws { clients: self, card, connector, by: Ours })),
+            Topology::Ec2Patroni => {
+                let by = WithPatroni::of(&card)?;
+                Ok(Opened::Led(InAws { clients: self, card, connector, by }))
+            }
+        }
+    }
+
+    /// The login for Patroni's own calls; read when one is made, and seldom.
+    pub(crate) async fn patroni_login(&self, secret: &str) -> Result<Login, Failure> {
+        self.secrets.login(secret).await
     }
 
     /// What the functions log in with.

@@ -9,7 +9,7 @@ use domain::{
     state::{Approval, Change, Finished, GuardSeen, Holder, Pause, State, Synchronous},
 };
 use postgres::Connector;
-use reconcile::{Failure, Outside};
+use reconcile::{Failure, Outside, Steers};
 use serde_json::Value;
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
@@ -21,14 +21,19 @@ const SETTING: Duration = Duration::from_secs(5);
 /// changed since the last.
 const PROMOTION: Duration = Duration::from_secs(20);
 
-/// One cluster in AWS.
-pub struct InAws<'a> {
+/// One cluster in AWS. `By` says who steers it, and therefore what may be done
+/// to it: only [`Ours`] has the calls of [`Steers`].
+pub struct InAws<'a, By> {
     pub(crate) clients: &'a Clients,
     pub(crate) card: Card,
     pub(crate) connector: Connector,
+    pub(crate) by: By,
 }
 
-impl InAws<'_> {
+/// Understudy itself steers the cluster.
+pub struct Ours;
+
+impl<By> InAws<'_, By> {
     fn at(&self, who: &Target) -> postgres::Target {
         postgres::Target::at(&self.card, who.address)
     }
@@ -38,7 +43,7 @@ impl InAws<'_> {
     }
 }
 
-impl Outside for InAws<'_> {
+impl<By> Outside for InAws<'_, By> {
     fn card(&self) -> &Card {
         &self.card
     }
@@ -97,10 +102,6 @@ impl Outside for InAws<'_> {
         self.clients.states.pause(self.cluster(), epoch, pause).await
     }
 
-    async fn approve(&self, approval: &Approval) -> Result<(), Failure> {
-        self.clients.states.approve(self.cluster(), approval).await
-    }
-
     async fn tell_once(&self, what: &str, now_ms: u64, every_ms: u64) -> Result<bool, Failure> {
         self.clients.states.tell_once(self.cluster(), what, now_ms, every_ms).await
     }
@@ -118,12 +119,34 @@ impl Outside for InAws<'_> {
         self.clients.ec2.hosts(&ids).await
     }
 
-    async fn stop_host(&self, id: &str) -> Result<(), Failure> {
-        self.clients.ec2.stop(id).await
-    }
-
     async fn probe(&self, member: &Target, timeout: Duration) -> Sql {
         self.connector.probe(&self.at(member), timeout).await
+    }
+
+    async fn records(&self) -> Result<RecordsSeen, Failure> {
+        self.clients.route53.read(&self.card.records).await
+    }
+
+    async fn move_writer(&self, from: Option<(IpAddr, u64)>, to: (IpAddr, u64)) -> Result<(), Failure> {
+        self.clients.route53.move_writer(&self.card.records, from, to).await
+    }
+
+    async fn set_readers(&self, addresses: &[IpAddr]) -> Result<(), Failure> {
+        self.clients.route53.set_readers(&self.card.records, addresses).await
+    }
+
+    async fn send(&self, page: &Page) -> Result<(), Failure> {
+        self.clients.sns.publish(&self.clients.topic, &page.subject, &page.text).await
+    }
+}
+
+impl Steers for InAws<'_, Ours> {
+    async fn approve(&self, approval: &Approval) -> Result<(), Failure> {
+        self.clients.states.approve(self.cluster(), approval).await
+    }
+
+    async fn stop_host(&self, id: &str) -> Result<(), Failure> {
+        self.clients.ec2.stop(id).await
     }
 
     async fn freeze(&self, member: &Target) -> Result<(), Failure> {
@@ -152,21 +175,5 @@ impl Outside for InAws<'_> {
 
     async fn checkpoint(&self, member: &Target) -> Result<(), Failure> {
         self.connector.checkpoint(&self.at(member), PROMOTION).await
-    }
-
-    async fn records(&self) -> Result<RecordsSeen, Failure> {
-        self.clients.route53.read(&self.card.records).await
-    }
-
-    async fn move_writer(&self, from: Option<(IpAddr, u64)>, to: (IpAddr, u64)) -> Result<(), Failure> {
-        self.clients.route53.move_writer(&self.card.records, from, to).await
-    }
-
-    async fn set_readers(&self, addresses: &[IpAddr]) -> Result<(), Failure> {
-        self.clients.route53.set_readers(&self.card.records, addresses).await
-    }
-
-    async fn send(&self, page: &Page) -> Result<(), Failure> {
-        self.clients.sns.publish(&self.clients.topic, &page.subject, &page.text).await
     }
 }

@@ -2,10 +2,12 @@
 //! logins, and [`reconcile::Outside`] as AWS and PostgreSQL answer it.
 
 mod clients;
+mod led;
 mod in_aws;
 mod last_known;
 mod members;
 mod passes;
 
-pub use clients::Clients;
-pub use in_aws::InAws;
+pub use clients::{Clients, Opened};
+pub use in_aws::{InAws, Ours};
+pub use led::WithPatroni;

@@ -1,10 +1,10 @@
 //! [`Members`] of a cluster in AWS: the item of a member's way back, and SSM.
 
-use crate::InAws;
+use crate::{InAws, Ours};
 use domain::rejoin::{CommandSeen, Order, Rejoin, Sent};
 use reconcile::{Failure, Members, Outside};
 
-impl Members for InAws<'_> {
+impl Members for InAws<'_, Ours> {
     async fn rejoin(&self, member: &str) -> Result<Option<Rejoin>, Failure> {
         self.clients.states.rejoin(&self.card().cluster, member).await
     }

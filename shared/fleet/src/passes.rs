@@ -1,6 +1,6 @@
 //! One pass over each cluster that an event is about.
 
-use crate::{Clients, InAws};
+use crate::{Clients, Opened};
 use domain::{card::Card, events::Meaning};
 use futures_util::future::join_all;
 use reconcile::{Failure, Report};
@@ -14,7 +14,7 @@ impl Clients {
     /// hides no other. A race that was lost is no failure: whoever won it acts.
     pub async fn pass_over<'a, F>(&'a self, meaning: &Meaning, pass: F) -> Result<Vec<Report>, Failure>
     where
-        F: AsyncFn(InAws<'a>) -> Result<Report, Failure>,
+        F: AsyncFn(Opened<'a>) -> Result<Report, Failure>,
     {
         tracing::info!("woken: {meaning}");
         let cards = self.meant(meaning).await?;
@@ -26,11 +26,11 @@ impl Clients {
 
     async fn one<'a, F>(&'a self, card: Card, pass: &F) -> Result<Report, Failure>
     where
-        F: AsyncFn(InAws<'a>) -> Result<Report, Failure>,
+        F: AsyncFn(Opened<'a>) -> Result<Report, Failure>,
     {
         let name = card.cluster.clone();
         let ended = match self.open(card).await {
-            Ok(outside) => pass(outside).await,
+            Ok(opened) => pass(opened).await,
             Err(failure) => Err(failure),
         };
         match ended {

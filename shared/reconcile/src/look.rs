@@ -2,7 +2,7 @@
 
 use crate::{Failure, Outside};
 use domain::{
-    card::CardMember,
+    card::{CardMember, Topology},
     failover::{Host, Lease, Member, Observed, Seen, Sql, Suspicion, Target},
     lsn::Lsn,
     records::RecordsSeen,
@@ -62,6 +62,8 @@ pub struct Suspected {
     pub silent_since_ms: u64,
     /// When it was raised, in milliseconds since 1970.
     pub raised_at_ms: u64,
+    /// When a probe last found it out of recovery, in milliseconds since 1970.
+    pub last_seen_ms: Option<u64>,
     /// Last write position that a probe saw.
     pub last_lsn: Option<Lsn>,
     /// Last `synchronous_standby_names` that a probe saw.
@@ -84,6 +86,15 @@ impl Silences {
             return None;
         }
         Some(*since.entry(member.to_owned()).or_insert(now_ms))
+    }
+
+    /// It answered at this time, by somebody else's probe: what was noted before
+    /// is another silence, which is over.
+    fn answered(&self, member: &str, at_ms: u64) {
+        let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if since.get(member).is_some_and(|since| *since < at_ms) {
+            since.remove(member);
+        }
     }
 }
 
@@ -178,6 +189,7 @@ impl<O: Outside> Looks<O> {
         let card = self.outside.card().clone();
         self.change = state.change.clone();
         self.state = Some(state.clone());
+        self.note_answers(&sql, now);
         let silent_since_ms = state.writer.as_ref().and_then(|writer| {
             let answers = !matches!(sql.get(writer), Some(Sql::Refused | Sql::Silent(_)));
             self.silences.note(writer, answers, now)
@@ -198,6 +210,18 @@ impl<O: Outside> Looks<O> {
             policy: card.policy,
             state,
         })
+    }
+
+    /// Ends the silences of members that answered since, here or to `watch-clusters`.
+    fn note_answers(&self, sql: &BTreeMap<String, Sql>, now: u64) {
+        for (id, _) in sql.iter().filter(|(_, answer)| answer.answers()) {
+            self.silences.note(id, true, now);
+        }
+        if let Some(suspicion) = &self.waking.suspicion
+            && let Some(at_ms) = suspicion.last_seen_ms
+        {
+            self.silences.answered(&suspicion.member, at_ms);
+        }
     }
 
     /// A member that this pass can do nothing with counts as one that does not answer.
@@ -295,6 +319,10 @@ impl<O: Outside> Looks<O> {
     /// of those whose port refuses, and of the writer. One that cannot be read
     /// proves nothing, and is missing.
     async fn guards(&self, state: &State, sql: &BTreeMap<String, Sql>) -> BTreeMap<String, GuardSeen> {
+        // I15: Patroni's members have none.
+        if self.outside.card().topology == Topology::Ec2Patroni {
+            return BTreeMap::new();
+        }
         let from = state.change.as_ref().map(|change| change.from.as_str()).or(state.writer.as_deref());
         let asked = sql.iter().filter(|(id, answer)| {
             // A full disk of the writer is told of while PostgreSQL still lives.

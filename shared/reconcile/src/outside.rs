@@ -1,8 +1,17 @@
 //! What a pass may ask of the outside, one call at a time.
 //!
-//! Everything with an order or a condition in it is written against this trait,
-//! so that the simulator drives the very code that runs in Lambda. No call
-//! decides anything; each may be made twice.
+//! Everything with an order or a condition in it is written against these
+//! traits, so that the simulator drives the very code that runs in Lambda. No
+//! call decides anything; each may be made twice.
+//!
+//! | trait | for |
+//! |---|---|
+//! | [`Outside`] | every cluster: look, state item, records, pages; nothing that touches a server |
+//! | [`Steers`] | clusters that Understudy itself steers: fence, freeze, promote, repoint |
+//! | [`Keeper`](crate::Keeper) | clusters whose roles somebody else assigns (I15): its account, its own calls |
+//!
+//! No cluster has both of the last two: a pass over a cluster with a keeper
+//! cannot even be written to promote or to stop.
 
 use crate::Failure;
 use domain::{
@@ -36,7 +45,8 @@ pub trait Outside {
     async fn guard(&self, member: &str) -> Result<Option<GuardSeen>, Failure>;
     /// I1: takes the lease and advances the epoch, if the epoch is
     /// `expected_epoch`, the phase steady, the lease free and the cluster not
-    /// paused. The approval in the item goes with it.
+    /// paused (a change that is only followed is made in a pause, too). The
+    /// approval in the item goes with it.
     async fn begin(&self, expected_epoch: u64, holder: &Holder, change: &Change) -> Result<(), Failure>;
     /// Takes the lease, if the epoch is `epoch` and the lease free.
     async fn resume(&self, epoch: u64, holder: &Holder) -> Result<(), Failure>;
@@ -61,8 +71,6 @@ pub trait Outside {
     async fn release(&self, epoch: u64, holder: &str) -> Result<(), Failure>;
     /// Writes a pause, if the epoch is `epoch` and the phase steady.
     async fn pause(&self, epoch: u64, pause: &Pause) -> Result<(), Failure>;
-    /// Writes an approval, if the epoch is the approval's and the phase steady.
-    async fn approve(&self, approval: &Approval) -> Result<(), Failure>;
     /// Whether `what` is to be told now: `true` for one caller in `every_ms`.
     async fn tell_once(&self, what: &str, now_ms: u64, every_ms: u64) -> Result<bool, Failure>;
     /// Takes that mark back: the telling failed.
@@ -70,13 +78,27 @@ pub trait Outside {
     /// Writes an item of the ledger; `false` when it was there.
     async fn append(&self, item: &str, entry: &Value) -> Result<bool, Failure>;
 
-    /// What EC2 says of all hosts.
+    /// What EC2 says of the hosts of all members.
     async fn hosts(&self) -> Result<BTreeMap<String, Host>, Failure>;
-    /// Orders a host to stop, without waiting for its operating system.
-    async fn stop_host(&self, id: &str) -> Result<(), Failure>;
-
     /// What PostgreSQL on a member answers; never an error.
     async fn probe(&self, member: &Target, timeout: Duration) -> Sql;
+
+    /// The three records.
+    async fn records(&self) -> Result<RecordsSeen, Failure>;
+    /// Moves the writer record and its epoch in one batch, if both are `from`.
+    async fn move_writer(&self, from: Option<(IpAddr, u64)>, to: (IpAddr, u64)) -> Result<(), Failure>;
+    /// Lets the reader record name exactly these.
+    async fn set_readers(&self, addresses: &[IpAddr]) -> Result<(), Failure>;
+
+    /// Sends a page to the person on call.
+    async fn send(&self, page: &Page) -> Result<(), Failure>;
+}
+
+/// The outside of a cluster that Understudy steers: what it may do to servers.
+#[allow(async_fn_in_trait, reason = "every pass runs on one thread")]
+pub trait Steers: Outside {
+    /// Orders a host to stop, without waiting for its operating system.
+    async fn stop_host(&self, id: &str) -> Result<(), Failure>;
     /// Cuts a standby from its upstream, and waits until its receiver is gone.
     async fn freeze(&self, member: &Target) -> Result<(), Failure>;
     /// Points a standby at an upstream.
@@ -91,14 +113,6 @@ pub trait Outside {
     async fn set_synchronous(&self, member: &Target, setting: &str) -> Result<(), Failure>;
     /// `CHECKPOINT`, so that a shutdown that follows is short.
     async fn checkpoint(&self, member: &Target) -> Result<(), Failure>;
-
-    /// The three records.
-    async fn records(&self) -> Result<RecordsSeen, Failure>;
-    /// Moves the writer record and its epoch in one batch, if both are `from`.
-    async fn move_writer(&self, from: Option<(IpAddr, u64)>, to: (IpAddr, u64)) -> Result<(), Failure>;
-    /// Lets the reader record name exactly these.
-    async fn set_readers(&self, addresses: &[IpAddr]) -> Result<(), Failure>;
-
-    /// Sends a page to the person on call.
-    async fn send(&self, page: &Page) -> Result<(), Failure>;
+    /// Writes an approval, if the epoch is the approval's and the phase steady.
+    async fn approve(&self, approval: &Approval) -> Result<(), Failure>;
 }

@@ -4,14 +4,16 @@
 //! Every call is counted, so that a pass can be cut before or after any one of
 //! them, can lose its answer, or can stop there while another pass runs.
 
+mod led;
 mod outside;
 mod ssm;
 
 pub use ssm::Command;
 
 use domain::{
-    card::{Card, CardMember, Records, Topology},
-    failover::{Host, Page, ReceiverSeen, Sql, StandbySeen, StreamSeen, WriterSeen},
+    card::{Card, CardHost, CardMember, PatroniCard, Records, Topology},
+    failover::{Host, Page, ReceiverSeen, Seen, Sql, StandbySeen, StreamSeen, WriterSeen},
+    follow::{Account, Fork, Role},
     lsn::Lsn,
     policy::Policy,
     records::RecordsSeen,
@@ -88,6 +90,16 @@ pub struct Inner {
     pub calls: Vec<&'static str>,
     /// What happens at one of them.
     pub trouble: Option<Trouble>,
+    /// Whether the cluster has a state item.
+    pub has_state: bool,
+    /// What the keeper says, where there is one.
+    pub account: Seen<Account>,
+    /// Items that hold a document.
+    pub kept: BTreeMap<String, Value>,
+    /// Which hosts fail a status check.
+    pub impaired: BTreeMap<String, String>,
+    /// Orders that hosts were given: `start i-c`.
+    pub orders: Vec<String>,
     /// When what was told last.
     told: BTreeMap<String, u64>,
 }
@@ -110,6 +122,25 @@ pub fn writer(streaming: &[&str]) -> Sql {
         streams: streaming.iter().map(stream).collect(),
         slots: Vec::new(),
     })
+}
+
+/// What Patroni says when this member leads.
+#[must_use]
+pub fn account(leader: &str) -> Account {
+    let role = |id: &str| Role {
+        id: id.to_owned(),
+        role: if id == leader { "leader" } else { "replica" }.to_owned(),
+        state: if id == leader { "running" } else { "streaming" }.to_owned(),
+        timeline: Some(2),
+        lag: Some(0),
+    };
+    Account {
+        by: name(leader),
+        leader: Some(leader.to_owned()),
+        paused: false,
+        roles: ["i-a", "i-b", "i-c"].map(role).into(),
+        forks: vec![Fork { timeline: 1, ended_at: Lsn(100), at_ms: None, leader: Some(name("i-a")) }],
+    }
 }
 
 /// A standby of `i-a`.
@@ -163,9 +194,56 @@ impl World {
             has_agent: true,
             calls: Vec::new(),
             trouble: None,
+            has_state: true,
+            account: Seen::NotAsked,
+            kept: BTreeMap::new(),
+            impaired: BTreeMap::new(),
+            orders: Vec::new(),
             told: BTreeMap::new(),
         };
         World { card: Rc::new(card(&ids)), inner: Rc::new(RefCell::new(inner)) }
+    }
+
+    /// The same, and Patroni owns it: `i-a` leads on timeline 2, three hosts of etcd run.
+    #[must_use]
+    pub fn led() -> Self {
+        let world = World::well();
+        let etcd = |id: &str, number: u8| CardHost {
+            name: format!("orders-etcd-{number}"),
+            id: id.to_owned(),
+            address: IpAddr::from([10, 0, number, 20]),
+            zone: "eu-west-1a".to_owned(),
+        };
+        let etcd = vec![etcd("i-x", 1), etcd("i-y", 2), etcd("i-z", 3)];
+        {
+            let mut inner = world.see();
+            inner.hosts.extend(etcd.iter().map(|host| (host.id.clone(), Host::Running)));
+            inner.account = Seen::Known(account("i-a"));
+            inner.state.synchronous = Synchronous { required: 1, names: vec![name("i-b")] };
+        }
+        let patroni = PatroniCard {
+            port: 8008,
+            api_secret: "arn:patroni".to_owned(),
+            peer_authority: "pem".to_owned(),
+            ttl_s: 20,
+            loop_wait_s: 5,
+            balancer: "orders.elb.eu-west-1.amazonaws.com".to_owned(),
+            etcd,
+        };
+        let card = Card { topology: Topology::Ec2Patroni, patroni: Some(patroni), ..(*world.card).clone() };
+        World { card: Rc::new(card), inner: world.inner }
+    }
+
+    /// Patroni lost `i-a`, and made `i-b` leader on timeline 3.
+    #[must_use]
+    pub fn led_elsewhere() -> Self {
+        let world = World::led();
+        {
+            let mut inner = world.see();
+            inner.elect("i-b");
+            inner.sql.insert("i-a".to_owned(), Sql::Silent("no answer".to_owned()));
+        }
+        world
     }
 
     /// `i-c` came back as an old writer, and its boot guard keeps it from starting.

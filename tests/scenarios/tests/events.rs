@@ -1,7 +1,7 @@
 //! Every sample event: whom the rules of the template wake with it, and what
 //! each function makes of it.
 
-use domain::events::{Alarm, Function, Meaning, Subject, meaning_for};
+use domain::events::{Alarm, Function, Meaning, Order, Subject, meaning_for};
 use scenarios::rules::{Rule, Scope, Template};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -85,8 +85,13 @@ const SAMPLES: &[Sample] = &[
     ("edge-custom-source", NOBODY, "from my.app"),
     ("edge-unknown-detail-type", NOBODY, "nothing is done about EC2 Instance Something New"),
     // Stacks.
-    ("cfn-cluster-create-complete", &[(DEPLOY, "StackChangeEnded", "cluster orders")], "which is not for"),
-    ("cfn-cluster-update-rollback-failed", &[(DEPLOY, "StackChangeEnded", "cluster orders")], "which is not for"),
+    ("cfn-cluster-create-in-progress", &[(DEPLOY, "StackChanges", "cluster orders")], "which is not for"),
+    ("cfn-cluster-create-complete", &[(DEPLOY, "StackChanges", "cluster orders")], "which is not for"),
+    ("cfn-cluster-rollback-in-progress", &[(DEPLOY, "StackChanges", "cluster orders")], "which is not for"),
+    ("cfn-cluster-rollback-complete", &[(DEPLOY, "StackChanges", "cluster orders")], "which is not for"),
+    ("cfn-cluster-update-rollback-failed", &[(DEPLOY, "StackChanges", "cluster orders")], "which is not for"),
+    ("cfn-cluster-delete-complete", &[(DEPLOY, "StackChanges", "cluster orders")], "which is not for"),
+    ("cfn-cluster-delete-failed", &[(DEPLOY, "StackChanges", "cluster orders")], "which is not for"),
     ("cfn-cluster-update-in-progress", NOBODY, "still in UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"),
     ("cfn-stack-create-complete", NOBODY, "stack pg-orders is not of a cluster of this fleet"),
     ("cfn-stack-rollback-complete", NOBODY, "stack pg-orders is not of a cluster of this fleet"),
@@ -128,6 +133,11 @@ const SAMPLES: &[Sample] = &[
     ("watch-member-down", &[(REJOIN, "", "cluster orders")], "which is not for"),
     ("watch-member-back", &[(REJOIN, "", "cluster orders")], "which is not for"),
     ("watch-readers-changed", &[(DNS, "", "cluster orders")], "which is not for"),
+    ("deploy-plan", &[(DEPLOY, "", "plan of orders")], NO_EVENT),
+    ("deploy-spec", A_SPEC, NO_EVENT),
+    ("deploy-delete", &[(DEPLOY, "", "end of orders")], NO_EVENT),
+    ("deploy-delete-unconfirmed", &[(DEPLOY, "", "refusal")], NO_EVENT),
+    ("deploy-status", &[(DEPLOY, "", "status of orders")], NO_EVENT),
     ("promote-explain", &[(DEPLOY, "", "spec"), (PROMOTE, "", "answer about orders")], NO_EVENT),
     // Managed databases, and their look-alikes.
     ("rds-cluster-0071-failover-completed", &[(DNS, "ManagedFailover", "everything")], "which is not for"),
@@ -165,6 +175,7 @@ fn act(meaning: &Meaning) -> Option<String> {
         | Meaning::InstanceState { instance, .. } => Some(format!("instance {instance}")),
         Meaning::Suspicion(seen) => Some(format!("suspicion {}", seen.cluster)),
         Meaning::Spec { .. } => Some("spec".to_owned()),
+        Meaning::Order(_) => Some("order".to_owned()),
         Meaning::Request(request) => Some(format!("answer about {}", request.cluster())),
         Meaning::BadRequest(_) => Some("refusal".to_owned()),
         Meaning::Ignored(_) => None,

@@ -15,7 +15,7 @@ use domain::{
     records::RecordsSeen,
     state::{Approval, Change, Finished, GuardSeen, Holder, Pause, State, Synchronous},
 };
-use reconcile::{Failure, Outside};
+use reconcile::{Failure, Outside, Steers};
 use serde_json::Value;
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
@@ -177,11 +177,6 @@ impl Outside for Port {
         self.write(move |world, _| world.aws.table.pause(epoch, &pause)).await
     }
 
-    async fn approve(&self, approval: &Approval) -> Result<(), Failure> {
-        let approval = approval.clone();
-        self.write(move |world, _| world.aws.table.approve(&approval)).await
-    }
-
     async fn tell_once(&self, what: &str, now_ms: u64, every_ms: u64) -> Result<bool, Failure> {
         let what = what.to_owned();
         self.call("dynamodb:PutItem", TABLE, move |world| {
@@ -227,16 +222,6 @@ impl Outside for Port {
         .await
     }
 
-    async fn stop_host(&self, id: &str) -> Result<(), Failure> {
-        let member = self.with(|world| world.place(id)).unwrap_or(0);
-        self.call("ec2:StopInstances", To::Service(Service::Ec2), move |world| {
-            world.check_stop(member);
-            world.stop_host(member);
-            Ok(())
-        })
-        .await
-    }
-
     async fn probe(&self, member: &Target, timeout: Duration) -> Sql {
         let Ok(member) = self.member(member) else { return Sql::NotAsked };
         let limit = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
@@ -247,6 +232,58 @@ impl Outside for Port {
                 story => Sql::Silent(story),
             },
         }
+    }
+
+    async fn records(&self) -> Result<RecordsSeen, Failure> {
+        let call = "route53:ListResourceRecordSets";
+        self.call(call, To::Service(Service::Records), |world| Ok(world.aws.zone.clone())).await
+    }
+
+    async fn move_writer(&self, from: Option<(IpAddr, u64)>, to: (IpAddr, u64)) -> Result<(), Failure> {
+        let call = "route53:ChangeResourceRecordSets";
+        self.call(call, To::Service(Service::Records), move |world| {
+            world.aws.move_writer(from, to)?;
+            world.check_record();
+            Ok(())
+        })
+        .await
+    }
+
+    async fn set_readers(&self, addresses: &[IpAddr]) -> Result<(), Failure> {
+        let addresses = addresses.to_vec();
+        let call = "route53:ChangeResourceRecordSets";
+        self.call(call, To::Service(Service::Records), move |world| {
+            world.aws.zone.reader = addresses;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn send(&self, page: &Page) -> Result<(), Failure> {
+        let page = page.clone();
+        self.call("sns:Publish", To::Service(Service::Pages), move |world| {
+            world.check_page(&page);
+            world.aws.pages.push(page);
+            Ok(())
+        })
+        .await
+    }
+}
+
+impl Steers for Port {
+    async fn approve(&self, approval: &Approval) -> Result<(), Failure> {
+        let approval = approval.clone();
+        self.write(move |world, _| world.aws.table.approve(&approval)).await
+    }
+
+    async fn stop_host(&self, id: &str) -> Result<(), Failure> {
+        let member = self.with(|world| world.place(id)).unwrap_or(0);
+        self.call("ec2:StopInstances", To::Service(Service::Ec2), move |world| {
+            world.check_stop(member);
+            world.stop_host(member);
+            Ok(())
+        })
+        .await
     }
 
     async fn freeze(&self, member: &Target) -> Result<(), Failure> {
@@ -318,41 +355,6 @@ impl Outside for Port {
     async fn checkpoint(&self, member: &Target) -> Result<(), Failure> {
         let member = self.member(member)?;
         self.call("postgres:checkpoint", To::Member(member, SETTING), |_| Ok(())).await
-    }
-
-    async fn records(&self) -> Result<RecordsSeen, Failure> {
-        let call = "route53:ListResourceRecordSets";
-        self.call(call, To::Service(Service::Records), |world| Ok(world.aws.zone.clone())).await
-    }
-
-    async fn move_writer(&self, from: Option<(IpAddr, u64)>, to: (IpAddr, u64)) -> Result<(), Failure> {
-        let call = "route53:ChangeResourceRecordSets";
-        self.call(call, To::Service(Service::Records), move |world| {
-            world.aws.move_writer(from, to)?;
-            world.check_record();
-            Ok(())
-        })
-        .await
-    }
-
-    async fn set_readers(&self, addresses: &[IpAddr]) -> Result<(), Failure> {
-        let addresses = addresses.to_vec();
-        let call = "route53:ChangeResourceRecordSets";
-        self.call(call, To::Service(Service::Records), move |world| {
-            world.aws.zone.reader = addresses;
-            Ok(())
-        })
-        .await
-    }
-
-    async fn send(&self, page: &Page) -> Result<(), Failure> {
-        let page = page.clone();
-        self.call("sns:Publish", To::Service(Service::Pages), move |world| {
-            world.check_page(&page);
-            world.aws.pages.push(page);
-            Ok(())
-        })
-        .await
     }
 }
 

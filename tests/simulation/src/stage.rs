@@ -95,6 +95,7 @@ impl Stage {
             failures: 3,
             silent_since_ms: crate::clock::BEGINNING + since,
             raised_at_ms,
+            last_seen_ms: None,
             last_lsn: Some(Lsn(self.last_lsn)),
             synchronous_setting: None,
         });

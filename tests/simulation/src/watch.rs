@@ -203,6 +203,7 @@ impl World {
             failures,
             silent_since_ms: (self.clock(skew) + since).saturating_sub(self.now()),
             raised_at_ms: self.clock(skew),
+            last_seen_ms: write.as_ref().map(|write| (self.clock(skew) + write.at).saturating_sub(self.now())),
             last_lsn: write.as_ref().filter(|_| fresh).map(|write| Lsn(write.lsn)),
             synchronous_setting: write.map(|write| write.setting),
         };

@@ -20,13 +20,19 @@ impl Watch {
     /// What is wrong by the writer's own account; nothing while it gives none.
     pub(super) fn wrong_with_streams(&self, state: &State, writer: &str) -> Vec<Finding> {
         let Some(answer) = self.answer() else { return Vec::new() };
-        let mut wrong = Vec::new();
+        let mut wrong = self.back_and_readers(answer, writer);
         if commits_wait(answer) {
             wrong.push(Finding::CommitsWait(writer.to_owned()));
         }
         if self.set_is_behind(state, writer, answer) {
             wrong.push(Finding::SynchronousSetBehind);
         }
+        wrong
+    }
+
+    /// Who is back, and who can be read from: whoever steers the cluster.
+    pub(super) fn back_and_readers(&self, answer: &WriterSeen, writer: &str) -> Vec<Finding> {
+        let mut wrong = Vec::new();
         let back = self.others(writer).filter(|member| self.memory.down.contains(&member.id));
         let back = back.filter(|member| streams(answer, &member.name));
         wrong.extend(back.map(|member| Finding::MemberBack(member.id.clone())));
@@ -49,7 +55,7 @@ impl Watch {
     /// What must be remembered of a finding that is told now.
     pub(super) fn telling(&mut self, finding: &Finding) {
         match finding {
-            Finding::MemberDown(id) => drop(self.memory.down.insert(id.clone())),
+            Finding::MemberDown(id) | Finding::MemberSilent(id) => drop(self.memory.down.insert(id.clone())),
             Finding::MemberBack(id) => drop(self.memory.down.remove(id)),
             Finding::ReadersChanged(now) => self.memory.readers = Some(now.clone()),
             _ => {}

@@ -184,6 +184,7 @@ fn a_suspicion_says_since_when_and_where_it_wrote_last() {
         silent_since_ms: 2_000,
         last_write: last_write.clone(),
         problem: "the port refuses connections".to_owned(),
+        leader: None,
     };
     assert_eq!(acts, [Act::Suspect(expected), Act::ReadState]);
 

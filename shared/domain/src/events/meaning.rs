@@ -1,7 +1,6 @@
 //! What an event can mean.
 
-use super::Ignored;
-use super::ignored::short;
+use super::{Ignored, Order, ignored::short};
 use crate::{
     lsn::Lsn,
     request::{BadRequest, Request},
@@ -20,10 +19,12 @@ pub enum Meaning {
     },
     /// An alarm of a cluster went off.
     Alarm(Alarm),
-    /// A change of a cluster's stack ended, well or badly.
+    /// A change of a cluster's stack began or ended, well or badly.
     Stack {
         /// The cluster.
         cluster: String,
+        /// The stack's ARN, by which CloudFormation knows it also when it is gone.
+        id: String,
         /// CloudFormation's word for the state it is in now.
         status: String,
     },
@@ -50,6 +51,8 @@ pub enum Meaning {
         /// The cluster it names, when it names one.
         cluster: Option<String>,
     },
+    /// A person asks something of deploy-cluster.
+    Order(Order),
     /// A person asks for something.
     Request(Request),
     /// A person asks for something that is not allowed.
@@ -103,6 +106,8 @@ pub struct Suspicion {
     pub synchronous_setting: Option<String>,
     /// How the last probe failed.
     pub problem: Option<String>,
+    /// Who leads in its place, where Patroni has made somebody leader.
+    pub leader: Option<String>,
 }
 
 impl Meaning {
@@ -116,7 +121,7 @@ impl Meaning {
                 format!("alarm {} is in ALARM and no longer suppressed", short(&alarm.name))
             }
             Meaning::Alarm(alarm) => format!("alarm {} went to ALARM", short(&alarm.name)),
-            Meaning::Stack { cluster, status } => format!("the stack of {} is {}", short(cluster), short(status)),
+            Meaning::Stack { cluster, status, .. } => format!("the stack of {} is {}", short(cluster), short(status)),
             Meaning::ManagedFailover { database, event } => {
                 format!("RDS says that {} failed over ({})", short(database), short(event))
             }
@@ -127,6 +132,7 @@ impl Meaning {
             }
             Meaning::Spec { cluster: Some(cluster) } => format!("this is the spec of {}", short(cluster)),
             Meaning::Spec { cluster: None } => "this is no event".to_owned(),
+            Meaning::Order(order) => format!("a person asks for {}", short(&order.to_string())),
             Meaning::Request(request) => format!("a person asks for {}", short(&request.to_string())),
             Meaning::BadRequest(problem) => format!("a person asks for what is not allowed: {}", short(&problem.0)),
             Meaning::Ignored(reason) => reason.to_string(),
@@ -148,8 +154,12 @@ impl fmt::Display for Meaning {
             Meaning::Suspicion(seen) => write!(f, "{what}: look at {} at once", short(&seen.cluster)),
             Meaning::Spec { cluster: Some(_) } => write!(f, "{what}: check it and deploy it"),
             Meaning::Spec { cluster: None } => write!(f, "{what}: it is checked as a spec, and nothing else is done"),
-            Meaning::Request(Request::Explain { .. }) => write!(f, "{what}: answer, and do nothing"),
-            Meaning::Request(_) => write!(f, "{what}: do it, or refuse it with the reason"),
+            Meaning::Order(Order::Plan { .. } | Order::Status { .. }) | Meaning::Request(Request::Explain { .. }) => {
+                write!(f, "{what}: answer, and do nothing")
+            }
+            Meaning::Order(Order::Delete { .. }) | Meaning::Request(_) => {
+                write!(f, "{what}: do it, or refuse it with the reason")
+            }
             Meaning::BadRequest(_) => write!(f, "{what}: refuse it, and do nothing"),
             Meaning::Ignored(_) => write!(f, "ignored: {what}"),
         }
@@ -168,6 +178,10 @@ impl fmt::Display for Subject {
 
 impl fmt::Display for Suspicion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(leader) = &self.leader {
+            let (leader, member, cluster) = (short(leader), short(&self.member), short(&self.cluster));
+            return write!(f, "watch-clusters found {leader} leading {cluster} in place of {member}");
+        }
         write!(f, "watch-clusters lost {}, the writer of {}", short(&self.member), short(&self.cluster))?;
         if let Some(failures) = self.failures {
             write!(f, ", after {failures} failed probes")?;

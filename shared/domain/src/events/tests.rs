@@ -216,6 +216,7 @@ fn a_suspicion_needs_a_cluster_and_a_member_and_nothing_else() {
         last_lsn_at_ms: Some(900),
         synchronous_setting: Some("ANY 1 (a)".to_owned()),
         problem: Some("timed out".to_owned()),
+        leader: None,
     };
     assert_eq!(whole, Meaning::Suspicion(seen));
     let least =

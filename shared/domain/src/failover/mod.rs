@@ -31,7 +31,7 @@
 //! | I12 boot guard | a member starts as writer only when the state item names it, in phase steady | an old writer that comes back must not be a second one | `infra/nodes/start.sh` |
 //! | I13 rejoin ladder | what only the old timeline has is saved, then rewound, then rebuilt | the rows may be somebody's money | `infra/nodes/rejoin.sh`, [`crate::rejoin`] |
 //! | I14 continuity | slots exist before standbys follow, and hold back a limited amount of log | a dead member must not fill the disk of a live one | `mend`, `infra/nodes/start.sh` |
-//! | I15 Patroni | a cluster that Patroni owns is never promoted here | two deciders | (no such topology yet) |
+//! | I15 Patroni | a cluster that Patroni owns is never promoted, frozen, stopped or repointed here | two deciders | [`crate::follow`], `reconcile::Steers` |
 //! | I16 Regions | another Region is promoted on positive evidence or approval | silence across an ocean proves nothing | (no such topology yet) |
 //!
 //! Each has a table test on both sides of its limit in `tests/failover`, and all
@@ -154,11 +154,12 @@ pub struct Suspicion {
 }
 
 impl Member {
-    fn target(&self) -> Target {
+    pub(crate) fn target(&self) -> Target {
         Target { id: self.card.id.clone(), name: self.card.name.clone(), address: self.card.address }
     }
 
-    fn place(&self) -> String {
+    /// `i-0b2 (eu-west-1b)`.
+    pub(crate) fn place(&self) -> String {
         format!("{} ({})", self.card.id, self.card.zone)
     }
 }

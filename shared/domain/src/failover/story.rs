@@ -62,6 +62,9 @@ pub struct Ledger {
     pub rpo_bytes: Option<u64>,
     /// Whether nothing acknowledged was lost for certain: `rpo_bytes` is then 0.
     pub lossless: bool,
+    /// Why nothing, or so much, was lost; only of a change that was followed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_because: Option<String>,
     /// The approval that a person gave, when one was used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approval>,
@@ -71,14 +74,18 @@ impl Ledger {
     /// The entry of a change whose promotion was noted; `None` before that.
     #[must_use]
     pub fn of(seen: &Observed, change: &Change, finished_at_ms: u64) -> Option<Self> {
-        let promoted = change.promoted.clone()?;
+        Some(Self::of_promoted(seen, change, change.promoted.as_ref()?, finished_at_ms))
+    }
+
+    /// The entry of a change that made this member writer.
+    pub(crate) fn of_promoted(seen: &Observed, change: &Change, promoted: &Promoted, finished_at_ms: u64) -> Self {
         let moved = change.record_moved_at_ms;
-        Some(Ledger {
+        Ledger {
             kind: change.kind,
             cluster: seen.cluster.clone(),
             epoch: seen.state.epoch,
             from: change.from.clone(),
-            to: promoted.member,
+            to: promoted.member.clone(),
             timeline: promoted.timeline,
             promoted_at_lsn: promoted.at,
             evidence: change.sure.clone().unwrap_or_default(),
@@ -98,8 +105,9 @@ impl Ledger {
                 Some(Loss::Unknown) | None => None,
             },
             lossless: change.loss == Some(Loss::Nothing),
+            loss_because: change.loss_because.clone(),
             approval: change.approval.clone(),
-        })
+        }
     }
 
     /// The page that tells this failover.
@@ -112,7 +120,7 @@ impl Ledger {
             (ChangeKind::Failover, Some(ms)) => {
                 ("P1", format!("{} after it fell silent", seconds(Duration::from_millis(ms))))
             }
-            (ChangeKind::Switchover, Some(_)) => ("P3", "as asked".to_owned()),
+            (ChangeKind::Switchover | ChangeKind::Followed, Some(_)) => ("P3", "as asked".to_owned()),
         };
         let mut text = String::new();
         line(&mut text, "Seen", &self.seen.join("; "));

@@ -2,11 +2,11 @@
 
 use super::{Inner, World, lost};
 use domain::{
-    card::Card,
-    failover::{Host, Page, PromotedSeen, Sql, Target},
+    card::{Card, Topology},
+    failover::{Host, Page, Sql, Target},
     lsn::Lsn,
     records::RecordsSeen,
-    state::{Approval, Change, Finished, GuardSeen, Holder, Pause, State, Synchronous},
+    state::{Change, Finished, GuardSeen, Holder, Pause, State, Synchronous},
 };
 use reconcile::{Failure, Outside};
 use serde_json::Value;
@@ -24,6 +24,13 @@ fn unused<T>(call: &str) -> Result<T, Failure> {
     Err(Failure::Broken { call: "test", what: format!("{call} is none of this function's calls") })
 }
 
+impl World {
+    /// What a function that comes after a change never calls, where Understudy steers.
+    fn only_where_led(&self, call: &str) -> Result<(), Failure> {
+        if self.card.topology == Topology::Ec2Patroni { Ok(()) } else { unused(call) }
+    }
+}
+
 impl Outside for World {
     fn card(&self) -> &Card {
         &self.card
@@ -38,15 +45,27 @@ impl Outside for World {
     }
 
     async fn state(&self) -> Result<Option<State>, Failure> {
-        self.call("state", |inner| Ok(Some(inner.state.clone()))).await
+        self.call("state", |inner| Ok(inner.has_state.then(|| inner.state.clone()))).await
     }
 
     async fn guard(&self, member: &str) -> Result<Option<GuardSeen>, Failure> {
         self.call("guard", |inner| Ok(inner.guards.get(member).cloned())).await
     }
 
-    async fn begin(&self, _: u64, _: &Holder, _: &Change) -> Result<(), Failure> {
-        unused("begin")
+    async fn begin(&self, expected_epoch: u64, holder: &Holder, change: &Change) -> Result<(), Failure> {
+        self.only_where_led("begin")?;
+        self.call("begin", |inner| {
+            let now = inner.now_ms;
+            let free = |held: &Holder| held.id == holder.id || held.expires_at_ms < now;
+            let steady = inner.state.epoch == expected_epoch && inner.state.change.is_none();
+            if !steady || !inner.state.holder.as_ref().is_none_or(free) {
+                return Err(lost("dynamodb:UpdateItem"));
+            }
+            inner.state.epoch += 1;
+            (inner.state.holder, inner.state.change) = (Some(holder.clone()), Some(change.clone()));
+            Ok(())
+        })
+        .await
     }
 
     async fn resume(&self, epoch: u64, holder: &Holder) -> Result<(), Failure> {
@@ -62,16 +81,34 @@ impl Outside for World {
         .await
     }
 
-    async fn note(&self, _: u64, _: &str, _: &Change) -> Result<(), Failure> {
-        unused("note")
+    async fn note(&self, epoch: u64, holder: &str, change: &Change) -> Result<(), Failure> {
+        self.only_where_led("note")?;
+        self.call("note", |inner| inner.held(epoch, holder).map(|state| state.change = Some(change.clone()))).await
     }
 
-    async fn publish_synchronous(&self, _: u64, _: &str, _: &Synchronous, _: Option<Lsn>) -> Result<(), Failure> {
-        unused("publish_synchronous")
+    async fn publish_synchronous(
+        &self,
+        epoch: u64,
+        holder: &str,
+        set: &Synchronous,
+        _: Option<Lsn>,
+    ) -> Result<(), Failure> {
+        self.only_where_led("publish_synchronous")?;
+        self.call("publish", |inner| inner.held(epoch, holder).map(|state| state.synchronous = set.clone())).await
     }
 
-    async fn finish(&self, _: u64, _: &str, _: &Finished) -> Result<(), Failure> {
-        unused("finish")
+    async fn finish(&self, epoch: u64, holder: &str, finished: &Finished) -> Result<(), Failure> {
+        self.only_where_led("finish")?;
+        self.call("finish", |inner| {
+            let state = inner.held(epoch, holder)?;
+            if state.change.is_none() {
+                return Err(lost("dynamodb:UpdateItem"));
+            }
+            (state.writer, state.change, state.holder) = (Some(finished.writer.clone()), None, None);
+            state.timeline = finished.timeline;
+            Ok(())
+        })
+        .await
     }
 
     async fn abandon(&self, _: u64, _: &str) -> Result<(), Failure> {
@@ -82,12 +119,16 @@ impl Outside for World {
         self.call("release", |inner| inner.held(epoch, holder).map(|state| state.holder = None)).await
     }
 
-    async fn pause(&self, _: u64, _: &Pause) -> Result<(), Failure> {
-        unused("pause")
-    }
-
-    async fn approve(&self, _: &Approval) -> Result<(), Failure> {
-        unused("approve")
+    async fn pause(&self, epoch: u64, pause: &Pause) -> Result<(), Failure> {
+        self.only_where_led("pause")?;
+        self.call("pause", |inner| {
+            if inner.state.epoch != epoch || inner.state.change.is_some() {
+                return Err(lost("dynamodb:UpdateItem"));
+            }
+            inner.state.pause = Some(pause.clone());
+            Ok(())
+        })
+        .await
     }
 
     async fn tell_once(&self, what: &str, now_ms: u64, every_ms: u64) -> Result<bool, Failure> {
@@ -122,41 +163,9 @@ impl Outside for World {
         self.call("hosts", |inner| Ok(inner.hosts.clone())).await
     }
 
-    async fn stop_host(&self, _: &str) -> Result<(), Failure> {
-        unused("stop_host")
-    }
-
     async fn probe(&self, member: &Target, _: Duration) -> Sql {
         let answer = self.call("probe", |inner| Ok(inner.sql.get(&member.id).cloned().unwrap_or(Sql::NotAsked)));
         answer.await.unwrap_or_else(|failure| Sql::Silent(failure.to_string()))
-    }
-
-    async fn freeze(&self, _: &Target) -> Result<(), Failure> {
-        unused("freeze")
-    }
-
-    async fn follow(&self, _: &Target, _: IpAddr) -> Result<(), Failure> {
-        unused("follow")
-    }
-
-    async fn promote(&self, _: &Target) -> Result<PromotedSeen, Failure> {
-        unused("promote")
-    }
-
-    async fn prove(&self, _: &Target, _: u64) -> Result<PromotedSeen, Failure> {
-        unused("prove")
-    }
-
-    async fn prepare_slots(&self, _: &Target, _: &[String]) -> Result<(), Failure> {
-        unused("prepare_slots")
-    }
-
-    async fn set_synchronous(&self, _: &Target, _: &str) -> Result<(), Failure> {
-        unused("set_synchronous")
-    }
-
-    async fn checkpoint(&self, _: &Target) -> Result<(), Failure> {
-        unused("checkpoint")
     }
 
     async fn records(&self) -> Result<RecordsSeen, Failure> {
