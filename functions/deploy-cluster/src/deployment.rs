@@ -1,60 +1,73 @@
 //! The pass over a cluster's stack: from a spec, or to finish what a change
 //! set began.
 
+mod change_sets;
+
 use crate::{
     answer::{Answer, Outcome},
-    outside::{Image, NetworkSeen, NewChangeSet, Outside, StackSeen},
+    certificate::{self, Hold},
+    operation::Operation,
+    outside::{Image, NewChangeSet, Outside, StackSeen, TemplateAt},
+    place,
     stack::{self, Drop, Observed, Step},
+    store, telling,
 };
-use domain::{
-    events::prefix,
-    spec::{Architecture, Problem, Spec},
-};
+use change_sets::{Kind, Name};
+use domain::{events::prefix, spec::Spec};
 use reconcile::{End, Failure, World, pass};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
-use template::{BODY_LIMIT, Fleet, Template, Tls, USER_DATA_LIMIT};
+use template::{IMAGE_PARAMETER, Part};
 
-/// What all change sets of Understudy are named.
-const CHANGE_SETS: &str = "understudy-";
+pub(crate) use change_sets::plan_name;
 
 /// How the pass over a stack ended.
 pub(crate) enum Stacked {
     /// It is as wanted.
-    Done,
+    Done(Part),
     /// It is not, yet or for good.
     Ended(Answer),
+}
+
+/// What a spec asks for.
+pub(crate) struct Wanted<'a> {
+    pub(crate) spec: &'a Spec,
+    pub(crate) part: Part,
+    pub(crate) body: String,
 }
 
 /// Deploys a spec up to the stack.
 pub(crate) async fn deploy<O: Outside>(outside: &O, spec: &Spec) -> Result<Stacked, Failure> {
     let cluster = &spec.name;
-    let fleet = match fleet(outside, spec).await? {
+    let end = |outcome, sentence: String| Ok(Stacked::Ended(Answer::new(cluster, outcome, sentence)));
+    if outside.deletion(cluster).await?.is_some() {
+        return end(Outcome::Waiting, format!("{cluster} is being deleted: deploy it again when that is over"));
+    }
+    let part = match place::part(outside, spec) {
+        Ok(part) => part,
+        Err(problems) => return Ok(Stacked::Ended(Answer::refused(Some(cluster), problems))),
+    };
+    let fleet = match place::fleet(outside, spec, part).await? {
         Ok(fleet) => fleet,
         Err(problems) => return Ok(Stacked::Ended(Answer::refused(Some(cluster), problems))),
     };
-    // Before anything exists: a zone that this function may not read would be found too late.
     let records = template::records(spec, &fleet);
-    outside.records(&records).await?;
-    let tls = match tls(outside, cluster, &[records.writer, records.reader]).await? {
-        Ok(tls) => tls,
-        Err(sentence) => return Ok(Stacked::Ended(Answer::new(cluster, Outcome::Refused, sentence))),
-    };
-    let template = template::ec2_streaming(spec, &fleet, &tls);
-    let body = body(&template)?;
-    let sizes = [
-        ("template", body.len(), BODY_LIMIT, "CloudFormation"),
-        ("user data", template.longest_user_data(), USER_DATA_LIMIT, "EC2"),
-    ];
-    if let Some((what, size, limit, who)) = sizes.into_iter().find(|(_, size, limit, _)| size > limit) {
-        let sentence = format!(
-            "the {what} of {cluster} would have {size} bytes and {who} takes {limit}: \
-             use fewer members, networks or tags; nothing was changed"
-        );
-        return Ok(Stacked::Ended(Answer::new(cluster, Outcome::Refused, sentence)));
+    if part == Part::Primary {
+        // Before anything exists: a zone that this function may not read would be found too late.
+        outside.records(&records).await?;
     }
-    let mut world = Deployment { wanted: Some(Wanted { spec, body }), ..Deployment::of(outside, cluster) };
-    world.run().await
+    let tls = match certificate::ensure(outside, spec, &records, part).await? {
+        Ok(tls) => tls,
+        Err(Hold::Refused(sentence)) => return end(Outcome::Refused, sentence),
+        Err(Hold::Waiting(sentence)) => return end(Outcome::Waiting, sentence),
+    };
+    let template = template::render(spec, &fleet, &tls, part);
+    let body = store::body(&template)?;
+    if let Some(sentence) = store::too_large(cluster, &template, &body) {
+        return end(Outcome::Refused, sentence);
+    }
+    store::put_bundle(outside).await?;
+    let wanted = Some(Wanted { spec, part, body });
+    Deployment { wanted, ..Deployment::of(outside, cluster) }.run().await
 }
 
 /// Goes on with a change set that an earlier call made; without one there is nothing to do.
@@ -67,72 +80,9 @@ pub(crate) fn stack_name(outside: &impl Outside, cluster: &str) -> String {
     prefix(&outside.settings().fleet) + cluster
 }
 
-fn body(template: &Template) -> Result<String, Failure> {
-    template.body().map_err(|error| Failure::Broken { call: "render", what: error.to_string() })
-}
-
-/// The fleet as this spec's template needs it.
-async fn fleet<O: Outside>(outside: &O, spec: &Spec) -> Result<Result<Fleet, Vec<Problem>>, Failure> {
-    let settings = outside.settings();
-    let own = !spec.network.subnet_ids.is_empty();
-    let ids = if own { &spec.network.subnet_ids } else { &settings.subnet_ids };
-    let NetworkSeen { cidrs, subnets } = outside.network(ids).await?;
-    let missing: Vec<(usize, &String)> =
-        ids.iter().enumerate().filter(|(at, _)| subnets.get(*at).is_none_or(Option::is_none)).collect();
-    if let (false, Some((_, id))) = (own, missing.first()) {
-        let what = format!("subnet {id} of this function's SUBNET_IDS is not in VPC {}", settings.vpc_id);
-        return Err(Failure::Broken { call: "ec2:DescribeSubnets", what });
-    }
-    if !missing.is_empty() {
-        let problem = |(at, id): (usize, &String)| Problem {
-            path: format!("/network/subnet_ids/{at}"),
-            found: format!("\"{id}\""),
-            allowed: format!("a subnet of the fleet's VPC {}", settings.vpc_id),
-        };
-        return Ok(Err(missing.into_iter().map(problem).collect()));
-    }
-    Ok(Ok(Fleet {
-        name: settings.fleet.clone(),
-        region: settings.region.clone(),
-        vpc_id: settings.vpc_id.clone(),
-        client_cidrs: cidrs,
-        subnets: subnets.into_iter().flatten().collect(),
-        zone: settings.zone.clone(),
-        functions_security_group_id: settings.functions_security_group_id.clone(),
-        pages_topic_arn: settings.pages_topic_arn.clone(),
-        state_table: settings.state_table.clone(),
-    }))
-}
-
-/// The cluster's certificate, made once; or a sentence why what is there cannot be used.
-async fn tls<O: Outside>(outside: &O, cluster: &str, names: &[String]) -> Result<Result<Tls, String>, Failure> {
-    if outside.tls(cluster).await?.is_none() {
-        match outside.create_tls(cluster, names).await {
-            // Another call made it first: then that one is it.
-            Ok(()) | Err(Failure::LostRace { .. }) => {}
-            Err(failure) => return Err(failure),
-        }
-    }
-    let secret = format!("understudy/{}/{cluster}/tls", outside.settings().fleet);
-    let Some(seen) = outside.tls(cluster).await? else {
-        let what = format!("secret {secret}, which is not readable yet");
-        return Err(Failure::LostRace { call: "secretsmanager:GetSecretValue", what });
-    };
-    if seen.names != names {
-        return Ok(Err(format!(
-            "secret {secret} holds a certificate for {} and the records are {}; \
-             if no cluster uses it: aws secretsmanager delete-secret --force-delete-without-recovery --secret-id {secret}",
-            seen.names.join(" and "),
-            names.join(" and "),
-        )));
-    }
-    Ok(Ok(seen.tls))
-}
-
-/// What a spec asks for.
-struct Wanted<'a> {
-    spec: &'a Spec,
-    body: String,
+/// What is unique in a stack's ARN: its last part.
+pub(crate) fn unique(id: &str) -> &str {
+    id.rsplit('/').next().unwrap_or(id)
 }
 
 /// The stack of one cluster in one pass.
@@ -142,6 +92,7 @@ struct Deployment<'a, O> {
     stack: String,
     /// `None` when a pass only finishes.
     wanted: Option<Wanted<'a>>,
+    seen: Option<StackSeen>,
     dropped: Option<Drop>,
     executed: bool,
 }
@@ -153,6 +104,7 @@ impl<'a, O: Outside> Deployment<'a, O> {
             cluster,
             stack: stack_name(outside, cluster),
             wanted: None,
+            seen: None,
             dropped: None,
             executed: false,
         }
@@ -160,27 +112,25 @@ impl<'a, O: Outside> Deployment<'a, O> {
 
     async fn run(&mut self) -> Result<Stacked, Failure> {
         let end = pass(self, stack::decide).await?;
+        // A call with a spec has a person, who hears it anyway.
+        if let (Some(stack), None) = (&self.seen, &self.wanted) {
+            let news = stack.status != "REVIEW_IN_PROGRESS" && telling::is_news(self.outside, stack.changed_at_ms);
+            if news {
+                telling::tell(self.outside, self.cluster, &stack.id).await?;
+            }
+        }
         let answer = |outcome, sentence| Stacked::Ended(Answer::new(self.cluster, outcome, sentence));
         Ok(match end {
-            End::Steady { .. } => Stacked::Done,
+            End::Steady { .. } => Stacked::Done(self.part()),
             End::Wait(reason) if self.executed => answer(Outcome::Started, reason.to_string()),
             End::Wait(reason) => answer(Outcome::Waiting, reason.to_string()),
             End::Refuse(_, reason) => answer(Outcome::Refused, reason.to_string()),
         })
     }
 
-    /// The same name for the same change: of this template, of the stack as it is.
-    fn change_set_name(&self, wanted: &Wanted<'_>, stack: Option<&StackSeen>) -> String {
-        let mut hash = Sha256::new();
-        hash.update(&wanted.body);
-        // A stack that is still to be made is the same before and after its change set was.
-        if let Some(stack) = stack.filter(|stack| stack.status != "REVIEW_IN_PROGRESS") {
-            hash.update(&stack.id);
-            hash.update(&stack.changed_at);
-        }
-        let hash = hash.finalize();
-        let digits: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        format!("{CHANGE_SETS}{digits}")
+    fn part(&self) -> Part {
+        let wanted = self.wanted.as_ref().map(|wanted| wanted.part);
+        wanted.or(self.seen.as_ref().map(|stack| stack.part)).unwrap_or(Part::Primary)
     }
 
     async fn is_wanted(&self, wanted: &Wanted<'_>, stack: Option<&StackSeen>) -> Result<bool, Failure> {
@@ -192,31 +142,72 @@ impl<'a, O: Outside> Deployment<'a, O> {
     }
 
     async fn create(&self, name: &str, new_stack: bool, keeps_image: bool) -> Result<(), Failure> {
-        let Some(Wanted { spec, body }) = &self.wanted else {
+        let Some(wanted) = &self.wanted else {
             let what = format!("no spec of {} was given to make a change set from", self.cluster);
             return Err(Failure::Broken { call: "cloudformation:CreateChangeSet", what });
         };
-        let image = match &spec.image.ami {
-            Some(_) => Image::InTemplate,
-            None if keeps_image => Image::Kept,
-            None => {
-                let architecture = Architecture::of_instance_type(&spec.members.instance_type);
-                Image::Is(self.outside.image(&spec.image.os.image_parameter(architecture)).await?)
-            }
-        };
-        let mut tags: Vec<(String, String)> = spec.tags.clone().into_iter().collect();
-        tags.push(("understudy:fleet".into(), self.outside.settings().fleet.clone()));
-        tags.push(("understudy:cluster".into(), self.cluster.to_owned()));
-        let new = NewChangeSet {
-            stack: self.stack.clone(),
-            name: name.to_owned(),
-            new_stack,
-            body: body.clone(),
-            image,
-            tags,
-        };
+        let template = store::put_template(self.outside, &wanted.body).await?;
+        let new = change_set(self.outside, wanted, name, template, new_stack, keeps_image).await?;
         self.outside.create_change_set(&new).await
     }
+
+    /// What is left of a first creation that was rolled back, by logical id: what it was told to keep is no part of it.
+    async fn left(&self, stack: Option<&StackSeen>) -> Result<Option<Vec<String>>, Failure> {
+        if self.wanted.is_none() || stack.is_none_or(|stack| stack.status != "ROLLBACK_COMPLETE") {
+            return Ok(None);
+        }
+        what_is_left(self.outside, &self.stack).await.map(Some)
+    }
+
+    async fn story(&self, stack: Option<&StackSeen>) -> Result<Option<String>, Failure> {
+        let Some(stack) = stack.filter(|stack| is_stuck(&stack.status)) else { return Ok(None) };
+        match Operation::read(&self.outside.last_change(&stack.id).await?) {
+            Some(operation) => telling::story(self.outside, self.cluster, &operation).await.map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Whether a stack in this state goes nowhere without a person.
+pub(crate) fn is_stuck(status: &str) -> bool {
+    status.ends_with("_FAILED") || status == "ROLLBACK_COMPLETE"
+}
+
+/// What there still is of a stack, by logical id; what it was told to keep is no part of it.
+pub(crate) async fn what_is_left<O: Outside>(outside: &O, stack: &str) -> Result<Vec<String>, Failure> {
+    let resources = outside.resources(stack).await?;
+    let left = resources.into_iter().filter(|resource| !resource.status.starts_with("DELETE_"));
+    Ok(left.map(|resource| resource.logical_id).collect())
+}
+
+/// A change set for a wanted template.
+pub(crate) async fn change_set<O: Outside>(
+    outside: &O,
+    wanted: &Wanted<'_>,
+    name: &str,
+    template: TemplateAt,
+    new_stack: bool,
+    keeps_image: bool,
+) -> Result<NewChangeSet, Failure> {
+    let Wanted { spec, part, body } = wanted;
+    let asks = serde_json::from_str::<Value>(body).is_ok_and(|body| body["Parameters"][IMAGE_PARAMETER].is_object());
+    let image = match (asks, keeps_image) {
+        (false, _) => Image::InTemplate,
+        (true, true) => Image::Kept,
+        (true, false) => {
+            let architecture = spec.architecture();
+            Image::Is(outside.image(&spec.image.os.image_parameter(architecture)).await?)
+        }
+    };
+    let mut tags: Vec<(String, String)> = spec.tags.clone().into_iter().collect();
+    tags.push(("understudy:fleet".into(), outside.settings().fleet.clone()));
+    tags.push(("understudy:cluster".into(), spec.name.clone()));
+    if *part == Part::Dr {
+        // By it the minute, which has no spec, knows that there is no card to look for.
+        tags.push(("understudy:part".into(), "dr".into()));
+    }
+    let stack = stack_name(outside, &spec.name);
+    Ok(NewChangeSet { stack, name: name.to_owned(), new_stack, template, image, tags })
 }
 
 impl<O: Outside> World for Deployment<'_, O> {
@@ -225,31 +216,37 @@ impl<O: Outside> World for Deployment<'_, O> {
 
     async fn observe(&mut self) -> Result<Observed, Failure> {
         let stack = self.outside.stack(&self.stack).await?;
-        let mut open = match &stack {
-            Some(_) => self.outside.open_change_sets(&self.stack).await?,
+        let open = match &stack {
+            Some(_) => change_sets::open(self.outside, &self.stack).await?,
             None => Vec::new(),
         };
-        open.retain(|name| name.starts_with(CHANGE_SETS));
-        let wanted_change_set = match &self.wanted {
-            Some(wanted) => Some(self.change_set_name(wanted, stack.as_ref())),
-            None => open.first().cloned(),
+        let wanted = match &self.wanted {
+            Some(wanted) => Some(Name::of(wanted, stack.as_ref())),
+            None => open.iter().find(|name| matches!(name.kind, Kind::Deploy { .. })).cloned(),
         };
-        let change_set = match (&stack, &wanted_change_set) {
-            (Some(_), Some(name)) => self.outside.change_set(&self.stack, name).await?,
+        let change_set = match (&stack, &wanted) {
+            (Some(_), Some(name)) => self.outside.change_set(&self.stack, &name.text).await?,
             _ => None,
         };
         let is_wanted = match &self.wanted {
             Some(wanted) => self.is_wanted(wanted, stack.as_ref()).await?,
             None => change_set.is_none(),
         };
-        open.retain(|name| wanted_change_set.as_ref() != Some(name));
+        let stale = open.into_iter().filter(|name| wanted.as_ref() != Some(name)).map(|name| name.text).collect();
+        let left = self.left(stack.as_ref()).await?;
+        let story = self.story(stack.as_ref()).await?;
+        self.seen.clone_from(&stack);
         Ok(Observed {
             name: self.stack.clone(),
             stack,
             is_wanted,
             change_set,
-            wanted_change_set,
-            stale: open,
+            protection: wanted.as_ref().and_then(Name::protection),
+            wanted_change_set: wanted.map(|name| name.text),
+            stale,
+            has_spec: self.wanted.is_some(),
+            left,
+            story,
             state: self.outside.state(self.cluster).await?,
             dropped: self.dropped.clone(),
         })
@@ -259,6 +256,8 @@ impl<O: Outside> World for Deployment<'_, O> {
         match step {
             Step::Unclaim => self.outside.unclaim(self.cluster).await,
             Step::Create { name, new_stack, keeps_image } => self.create(name, *new_stack, *keeps_image).await,
+            Step::Protect(protected) => self.outside.protect(&self.stack, *protected).await,
+            Step::Clear(id) => self.outside.delete_stack(id, &format!("clear-{}", unique(id))).await,
             Step::Execute(name) => {
                 self.outside.execute_change_set(&self.stack, name).await?;
                 self.executed = true;

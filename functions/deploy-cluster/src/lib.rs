@@ -1,49 +1,81 @@
-//! Builds clusters: spec -> template -> change set -> stack -> records.
+//! Builds clusters: spec -> template -> change set -> stack -> records; and ends them.
 //!
-//! Invoked directly with a spec; woken by the changes of its stacks and every
-//! minute, to finish what is unfinished. It never waits for AWS: a call answers
-//! where the cluster stands, and the next one goes on from there.
+//! Invoked directly with a spec or a request; woken by the changes of its stacks
+//! and every minute, to finish what is unfinished. It does not wait for AWS: a
+//! call answers where the cluster stands, and the next one goes on from there.
 
 mod answer;
+mod certificate;
+pub mod cost;
+pub mod deletion;
 mod deployment;
+mod harm;
+pub mod operation;
 pub mod outside;
+mod place;
 pub mod placeholder;
+pub mod plan;
 mod publication;
 pub mod reading;
 pub mod records;
 pub mod stack;
+pub mod status;
+mod store;
+mod telling;
 
 pub use answer::{Answer, Outcome, Reply};
 
 use deployment::Stacked;
-use domain::events::{Function, Meaning, meaning_for, prefix};
+use domain::{
+    events::{Function, Meaning, Order, meaning_for, prefix},
+    spec::{Problem, Spec},
+};
 use outside::Outside;
 use reconcile::Failure;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use template::Part;
 
 /// What this function may call, in IAM's words: the same set as its policy in
 /// `infra/template.yaml`, proven equal by a test.
-pub const CALLS: [&str; 21] = [
+pub const CALLS: [&str; 39] = [
     "cloudformation:CreateChangeSet",
     "cloudformation:DeleteChangeSet",
+    "cloudformation:DeleteStack",
     "cloudformation:DescribeChangeSet",
+    "cloudformation:DescribeStackEvents",
     "cloudformation:DescribeStacks",
     "cloudformation:ExecuteChangeSet",
     "cloudformation:GetTemplate",
     "cloudformation:ListChangeSets",
+    "cloudformation:ListStackResources",
     "cloudformation:ListStacks",
+    "cloudformation:UpdateTerminationProtection",
+    "dynamodb:DeleteItem",
     "dynamodb:GetItem",
+    "dynamodb:PutItem",
+    "dynamodb:Query",
     "dynamodb:UpdateItem",
+    "ec2:DescribeRouteTables",
     "ec2:DescribeSubnets",
     "ec2:DescribeVpcs",
     "iam:PassRole",
+    "kms:Decrypt",
+    "kms:GenerateDataKey",
     "route53:ChangeResourceRecordSets",
     "route53:ListResourceRecordSets",
+    "s3:GetObject",
+    "s3:ListBucket",
+    "s3:PutObject",
     "secretsmanager:CreateSecret",
+    "secretsmanager:DeleteSecret",
     "secretsmanager:DescribeSecret",
     "secretsmanager:GetSecretValue",
+    "secretsmanager:RemoveRegionsFromReplication",
+    "secretsmanager:ReplicateSecretToRegions",
+    "secretsmanager:RestoreSecret",
     "secretsmanager:TagResource",
+    "sns:Publish",
     "ssm:GetParameter",
     "ssm:GetParametersByPath",
 ];
@@ -58,27 +90,52 @@ pub async fn handle<O: Outside>(outside: &O, event: &Value) -> Result<Reply, Fai
     let meaning = meaning_for(Function::DeployCluster, &outside.settings().fleet, event);
     tracing::info!("woken: {meaning}");
     match meaning {
-        Meaning::Spec { cluster } => deploy(outside, event.clone(), cluster.as_deref()).await.map(Reply::One),
-        Meaning::Stack { cluster, .. } => finish(outside, &cluster).await.map(Reply::One),
+        Meaning::Spec { cluster } => {
+            let spec = event.get("deploy").unwrap_or(event);
+            deploy(outside, spec.clone(), cluster.as_deref()).await.map(Reply::One)
+        }
+        Meaning::Order(order) => {
+            let answer = obey(outside, event, &order).await;
+            let cluster = match &order {
+                Order::Plan { cluster } => cluster.as_deref().unwrap_or_default(),
+                Order::Delete { cluster } | Order::Status { cluster } => cluster,
+            };
+            told(cluster, answer).map(Reply::One)
+        }
+        Meaning::Stack { cluster, id, status } => stack_changed(outside, &cluster, &id, &status).await.map(Reply::One),
         Meaning::Schedule => finish_all(outside).await,
-        other => Ok(Reply::One(Answer {
-            cluster: None,
-            outcome: Outcome::Ignored,
-            message: other.to_string(),
-            problems: Vec::new(),
-        })),
+        Meaning::BadRequest(problem) => {
+            let sentence = format!("{problem}; nothing was done");
+            Ok(Reply::One(Answer::of_nobody(Outcome::Refused, sentence)))
+        }
+        other => Ok(Reply::One(Answer::of_nobody(Outcome::Ignored, other.to_string()))),
     }
+}
+
+/// Does what a person asks for, beside deploying a spec.
+async fn obey<O: Outside>(outside: &O, event: &Value, order: &Order) -> Result<Answer, Failure> {
+    match order {
+        Order::Plan { cluster } => match read(event["plan"].clone()) {
+            Ok(spec) => plan::plan(outside, &spec).await,
+            Err(problems) => Ok(Answer::refused(cluster.as_deref(), problems)),
+        },
+        Order::Delete { cluster } => deletion::delete(outside, cluster).await,
+        Order::Status { cluster } => status::status(outside, cluster).await,
+    }
+}
+
+fn read(spec: Value) -> Result<Spec, Vec<Problem>> {
+    reading::read_value(spec)
 }
 
 /// Deploys a spec as far as it goes now.
 async fn deploy<O: Outside>(outside: &O, spec: Value, cluster: Option<&str>) -> Result<Answer, Failure> {
-    let spec = match reading::read_value(spec) {
+    let spec = match read(spec) {
         Ok(spec) => spec,
         Err(problems) => return Ok(Answer::refused(cluster, problems)),
     };
     let answer = match deployment::deploy(outside, &spec).await {
-        Ok(Stacked::Done) => publish(outside, &spec.name).await,
-        Ok(Stacked::Ended(answer)) => Ok(answer),
+        Ok(stacked) => publish(outside, &spec.name, stacked).await,
         Err(failure) => Err(failure),
     };
     told(&spec.name, answer)
@@ -87,26 +144,56 @@ async fn deploy<O: Outside>(outside: &O, spec: Value, cluster: Option<&str>) -> 
 /// Goes on with one cluster, whose spec is not at hand.
 async fn finish<O: Outside>(outside: &O, cluster: &str) -> Result<Answer, Failure> {
     let answer = match deployment::finish(outside, cluster).await {
-        Ok(Stacked::Done) => publish(outside, cluster).await,
-        Ok(Stacked::Ended(answer)) => Ok(answer),
+        Ok(stacked) => publish(outside, cluster, stacked).await,
         Err(failure) => Err(failure),
     };
     told(cluster, answer)
 }
 
+/// Goes on with the end of one cluster.
+async fn end<O: Outside>(outside: &O, cluster: &str) -> Result<Answer, Failure> {
+    told(cluster, deletion::go_on(outside, cluster).await)
+}
+
+/// Goes on with a cluster whose stack has begun or ended a change, and tells of it.
+async fn stack_changed<O: Outside>(outside: &O, cluster: &str, id: &str, status: &str) -> Result<Answer, Failure> {
+    if outside.deletion(cluster).await?.is_some() {
+        return end(outside, cluster).await;
+    }
+    let telling = telling::tell(outside, cluster, id).await;
+    let answer = if status.ends_with("_IN_PROGRESS") {
+        Ok(Answer::new(cluster, Outcome::Waiting, format!("CloudFormation is at work, {status}")))
+    } else {
+        finish(outside, cluster).await
+    };
+    telling.and(answer)
+}
+
 /// Goes on with every cluster of the fleet. One that fails holds up no other.
 async fn finish_all<O: Outside>(outside: &O) -> Result<Reply, Failure> {
     let prefix = prefix(&outside.settings().fleet);
-    let planned = outside.planned_stacks().await?;
-    let mut names: BTreeSet<String> =
-        planned.iter().filter_map(|stack| stack.strip_prefix(&prefix)).map(str::to_owned).collect();
+    let ending: BTreeSet<String> = outside.deletions().await?.into_iter().collect();
+    let unsettled = outside.unsettled_stacks().await?;
+    let named = unsettled.iter().filter_map(|stack| Some((stack.name.strip_prefix(&prefix)?.to_owned(), stack)));
+    let (planned, changing): (Vec<_>, Vec<_>) = named.partition(|(_, stack)| stack.status == "REVIEW_IN_PROGRESS");
+    let mut names: BTreeSet<String> = planned.into_iter().map(|(name, _)| name).collect();
     names.extend(outside.cards().await?.into_iter().map(|card| card.cluster));
     let mut clusters = Vec::new();
     let mut failed = Vec::new();
-    for name in names {
-        match finish(outside, &name).await {
-            Ok(answer) => clusters.push(answer),
-            Err(failure) => failed.push(format!("{name}: {}", failure.story())),
+    let mut note = |name: &str, result: Result<Option<Answer>, Failure>| match result {
+        Ok(answer) => clusters.extend(answer),
+        Err(failure) => failed.push(format!("{name}: {}", failure.story())),
+    };
+    for name in &ending {
+        note(name, end(outside, name).await.map(Some));
+    }
+    for name in names.difference(&ending) {
+        note(name, finish(outside, name).await.map(Some));
+    }
+    // Without a card yet, or for good: nothing to finish, and perhaps something to tell.
+    for (name, stack) in changing {
+        if !ending.contains(&name) && !names.contains(&name) && telling::is_news(outside, stack.changed_at_ms) {
+            note(&name, telling::tell(outside, &name, &stack.name).await.map(|()| None));
         }
     }
     if failed.is_empty() {
@@ -116,7 +203,17 @@ async fn finish_all<O: Outside>(outside: &O) -> Result<Reply, Failure> {
 }
 
 /// The records of a cluster whose stack is complete.
-async fn publish<O: Outside>(outside: &O, cluster: &str) -> Result<Answer, Failure> {
+async fn publish<O: Outside>(outside: &O, cluster: &str, stacked: Stacked) -> Result<Answer, Failure> {
+    match stacked {
+        Stacked::Ended(answer) => return Ok(answer),
+        Stacked::Done(Part::Dr) => {
+            let here = &outside.settings().region;
+            let sentence =
+                format!("the standby of {cluster} in {here} is there; the records stay with the primary side");
+            return Ok(Answer::new(cluster, Outcome::Ready, sentence));
+        }
+        Stacked::Done(Part::Primary) => {}
+    }
     match outside.card(cluster).await? {
         Some(card) => publication::publish(outside, &card).await,
         None => {

@@ -1,167 +1,87 @@
 //! What `deploy-cluster` sees of the outside and asks of it, call by call.
 
+mod seen;
+
+pub use seen::{
+    Certificate, Change, ChangeSetPhase, ChangeSetSeen, EventSeen, Image, NetworkSeen, NewChangeSet, OpenChangeSet,
+    ResourceSeen, Settings, SetupProblem, StackSeen, TemplateAt, TlsSeen, UnsettledStack,
+};
+
+use crate::deletion::Deletion;
 use domain::{
     card::{Card, Records},
-    failover::Sql,
+    failover::{Page, Sql},
     records::RecordsSeen,
-    spec::Zone,
     state::State,
 };
 use reconcile::Failure;
 use serde_json::Value;
 use std::net::IpAddr;
-use template::{Subnet, Tls};
-
-/// What the fleet gives to every cluster, from the function's environment.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The fleet's name.
-    pub fleet: String,
-    /// Its Region.
-    pub region: String,
-    /// The VPC of its clusters.
-    pub vpc_id: String,
-    /// Where members are placed, in turn, unless a spec says otherwise.
-    pub subnet_ids: Vec<String>,
-    /// The hosted zone of its clusters.
-    pub zone: Zone,
-    /// The security group of its functions.
-    pub functions_security_group_id: String,
-    /// The topic of its pages.
-    pub pages_topic_arn: String,
-    /// The table of its clusters' states.
-    pub state_table: String,
-}
-
-/// A VPC and some of its subnets.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NetworkSeen {
-    /// The VPC's IPv4 networks.
-    pub cidrs: Vec<String>,
-    /// The subnets asked for, in the order asked; `None` for one that is not in the VPC.
-    pub subnets: Vec<Option<Subnet>>,
-}
-
-/// The secret with a cluster's certificate.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsSeen {
-    /// What a template needs of it.
-    pub tls: Tls,
-    /// The names that the certificate was made for.
-    pub names: Vec<String>,
-}
-
-/// A stack.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StackSeen {
-    /// Its ARN.
-    pub id: String,
-    /// CloudFormation's word for its state.
-    pub status: String,
-    /// Why, as far as CloudFormation says.
-    pub reason: Option<String>,
-    /// When it was last changed, in CloudFormation's own notation: it differs after every change.
-    pub changed_at: String,
-    /// Its parameters.
-    pub parameters: Vec<String>,
-}
-
-/// A change set.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChangeSetSeen {
-    /// Its name.
-    pub name: String,
-    /// How far it is.
-    pub phase: ChangeSetPhase,
-}
-
-/// How far a change set is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ChangeSetPhase {
-    /// CloudFormation is still comparing.
-    Pending,
-    /// It found nothing to change.
-    Empty,
-    /// It could not be made.
-    Failed(String),
-    /// It can be executed, and would do this.
-    Ready(Vec<Change>),
-    /// It was executed, or another one was.
-    Over,
-}
-
-/// What a change set would do to one resource.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
-    /// `Add`, `Modify`, `Remove`, `Import` or `Dynamic`.
-    pub action: String,
-    /// The resource's name in the template.
-    pub logical_id: String,
-    /// Its type.
-    pub kind: String,
-    /// `True`, `False` or `Conditional`, where the action is `Modify`.
-    pub replacement: Option<String>,
-    /// What of it is changed: names of properties, or `Tags` and the like.
-    pub targets: Vec<String>,
-}
-
-/// A change set to be made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewChangeSet {
-    /// The stack, which need not exist.
-    pub stack: String,
-    /// The change set's name: the same for the same change of the same stack.
-    pub name: String,
-    /// Whether the stack is to be created.
-    pub new_stack: bool,
-    /// The template.
-    pub body: String,
-    /// The machine image, where the template leaves it open.
-    pub image: Image,
-    /// Tags of the stack.
-    pub tags: Vec<(String, String)>,
-}
-
-/// How a template's parameter for the machine image is filled.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Image {
-    /// The template has no such parameter.
-    InTemplate,
-    /// As the stack has it.
-    Kept,
-    /// With this id.
-    Is(String),
-}
 
 /// The outside, one method a call.
 #[allow(async_fn_in_trait, reason = "every pass runs on one thread")]
 pub trait Outside {
     /// The fleet's settings.
     fn settings(&self) -> &Settings;
+    /// Milliseconds since 1970.
+    fn now_ms(&self) -> u64;
+    /// Lets two seconds pass: for a person who waits for an answer, and for nobody else.
+    async fn rest(&self);
 
     /// Looks at the fleet's VPC and at these subnets.
     async fn network(&self, subnet_ids: &[String]) -> Result<NetworkSeen, Failure>;
     /// The id of the image that a public SSM parameter names.
     async fn image(&self, parameter: &str) -> Result<String, Failure>;
+    /// Puts an object into the fleet's bucket, if it is not there.
+    async fn put(&self, key: &str, bytes: &[u8], sha256: [u8; 32]) -> Result<(), Failure>;
 
+    /// Whether there is a secret of this name.
+    async fn has_secret(&self, name: &str) -> Result<bool, Failure>;
     /// The certificate of a cluster.
-    async fn tls(&self, cluster: &str) -> Result<Option<TlsSeen>, Failure>;
-    /// Makes one, for these names.
-    async fn create_tls(&self, cluster: &str, names: &[String]) -> Result<(), Failure>;
+    async fn tls(&self, cluster: &str) -> Result<Option<Certificate>, Failure>;
+    /// Makes one, for these names; with an authority for TLS between hosts, or without; under a customer key, or AWS's own.
+    async fn create_tls(
+        &self,
+        cluster: &str,
+        names: &[String],
+        peers: bool,
+        key_arn: Option<&str>,
+    ) -> Result<(), Failure>;
+    /// Takes back that it is to be deleted.
+    async fn restore_tls(&self, cluster: &str) -> Result<(), Failure>;
+    /// Copies it to another Region, there under a customer key or AWS's own.
+    async fn replicate_tls(&self, cluster: &str, region: &str, key_arn: Option<&str>) -> Result<(), Failure>;
+    /// Deletes its copies, and marks it for deletion.
+    async fn delete_tls(&self, cluster: &str) -> Result<(), Failure>;
 
     /// The state of a cluster.
     async fn state(&self, cluster: &str) -> Result<Option<State>, Failure>;
     /// Forgets the writer of a stack that is gone.
     async fn unclaim(&self, cluster: &str) -> Result<(), Failure>;
+    /// Why the setup of a host failed, in its own words.
+    async fn setup_problem(&self, cluster: &str, logical_id: &str) -> Result<Option<SetupProblem>, Failure>;
+
+    /// Clusters that are to be deleted.
+    async fn deletions(&self) -> Result<Vec<String>, Failure>;
+    /// What is noted of a cluster that is to be deleted.
+    async fn deletion(&self, cluster: &str) -> Result<Option<Deletion>, Failure>;
+    /// Notes that a cluster is to be deleted. A note that is there stays.
+    async fn note_deletion(&self, cluster: &str, note: &Deletion) -> Result<(), Failure>;
+    /// Forgets the note.
+    async fn forget_deletion(&self, cluster: &str) -> Result<(), Failure>;
 
     /// A stack, by name.
     async fn stack(&self, name: &str) -> Result<Option<StackSeen>, Failure>;
-    /// Names of the fleet's stacks of which only a change set exists yet.
-    async fn planned_stacks(&self) -> Result<Vec<String>, Failure>;
+    /// The fleet's stacks whose last change has not ended, or not well.
+    async fn unsettled_stacks(&self) -> Result<Vec<UnsettledStack>, Failure>;
     /// The template that a stack was last given.
     async fn template(&self, stack: &str) -> Result<Value, Failure>;
-    /// Names of the change sets of a stack that are neither executed nor obsolete.
-    async fn open_change_sets(&self, stack: &str) -> Result<Vec<String>, Failure>;
+    /// What is, or was, in a stack.
+    async fn resources(&self, stack: &str) -> Result<Vec<ResourceSeen>, Failure>;
+    /// The events of a stack's last change, the newest first; by the ARN also of one that is gone.
+    async fn last_change(&self, stack: &str) -> Result<Vec<EventSeen>, Failure>;
+    /// A stack's change sets that are neither executed nor obsolete.
+    async fn open_change_sets(&self, stack: &str) -> Result<Vec<OpenChangeSet>, Failure>;
     /// A change set.
     async fn change_set(&self, stack: &str, name: &str) -> Result<Option<ChangeSetSeen>, Failure>;
     /// Makes a change set.
@@ -170,6 +90,10 @@ pub trait Outside {
     async fn execute_change_set(&self, stack: &str, name: &str) -> Result<(), Failure>;
     /// Forgets a change set.
     async fn delete_change_set(&self, stack: &str, name: &str) -> Result<(), Failure>;
+    /// Protects a stack from being deleted, or no longer.
+    async fn protect(&self, stack: &str, protected: bool) -> Result<(), Failure>;
+    /// Begins to delete a stack, by its ARN; the same token is the same request.
+    async fn delete_stack(&self, id: &str, token: &str) -> Result<(), Failure>;
 
     /// The cards of the fleet.
     async fn cards(&self) -> Result<Vec<Card>, Failure>;
@@ -187,7 +111,18 @@ pub trait Outside {
     ) -> Result<(), Failure>;
     /// Lets the reader record name exactly these.
     async fn set_readers(&self, records: &Records, addresses: &[IpAddr]) -> Result<(), Failure>;
+    /// Deletes the records of a cluster that is gone.
+    async fn remove_records(&self, records: &Records) -> Result<(), Failure>;
 
     /// What every member of a cluster answers, in the card's order.
     async fn probe(&self, card: &Card) -> Result<Vec<Sql>, Failure>;
+
+    /// Whether this is to be told now: it was not told for good, and nobody else has begun to in the last moments.
+    async fn tell_once(&self, cluster: &str, what: &str) -> Result<bool, Failure>;
+    /// Notes that it was told, for good.
+    async fn told(&self, cluster: &str, what: &str) -> Result<(), Failure>;
+    /// Takes that back, when the telling failed.
+    async fn untell(&self, cluster: &str, what: &str) -> Result<(), Failure>;
+    /// Sends a page.
+    async fn send(&self, page: &Page) -> Result<(), Failure>;
 }

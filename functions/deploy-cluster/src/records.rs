@@ -5,7 +5,7 @@
 //! an older epoch, and may well name an address that a new member has now.
 
 use domain::{
-    card::{Card, CardMember},
+    card::{Card, CardMember, Topology},
     decision::Decision,
     failover::{Sql, StandbySeen, WriterSeen},
     records::RecordsSeen,
@@ -44,8 +44,8 @@ pub enum Step {
 /// Why nothing is done now, or at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
-    /// No member has claimed the cluster.
-    Unclaimed,
+    /// No writer is on record yet, of a cluster built so.
+    Unclaimed(Topology),
     /// A change of writer is under way.
     WriterChanges(String),
     /// The writer does not answer as one.
@@ -79,7 +79,11 @@ pub fn needs_members(card: &Card, state: &State, records: &RecordsSeen) -> bool 
     writer.is_some_and(|writer| records.writer != [writer.address] || !readers_are_set(card, records))
 }
 
+/// A cluster of one member has nobody to read from beside its writer.
 fn readers_are_set(card: &Card, records: &RecordsSeen) -> bool {
+    if card.members.len() == 1 {
+        return records.reader.is_empty();
+    }
     !records.reader.is_empty() && records.reader.iter().all(|address| at(card, *address).is_some())
 }
 
@@ -90,8 +94,8 @@ fn at(card: &Card, address: IpAddr) -> Option<&CardMember> {
 /// Decides the next step.
 pub fn decide(seen: &Observed) -> Decision<Step, Reason> {
     let Observed { card, records, .. } = seen;
-    let Some(state) = seen.state.as_ref() else { return Decision::Wait(Reason::Unclaimed) };
-    let Some(writer) = state.writer.as_deref() else { return Decision::Wait(Reason::Unclaimed) };
+    let Some(state) = seen.state.as_ref() else { return Decision::Wait(Reason::Unclaimed(card.topology)) };
+    let Some(writer) = state.writer.as_deref() else { return Decision::Wait(Reason::Unclaimed(card.topology)) };
     if let Some(change) = &state.change {
         return Decision::Wait(Reason::WriterChanges(change.from.clone()));
     }
@@ -104,6 +108,8 @@ pub fn decide(seen: &Observed) -> Decision<Step, Reason> {
     if records.writer == [writer.address] {
         return match (readers_are_set(card, records), streaming.is_empty()) {
             (true, _) => Decision::Steady,
+            // Left over from an older stack.
+            (false, true) if card.members.len() == 1 => Decision::Act(vec![Step::PointReaders(Vec::new())]),
             (false, true) => Decision::Wait(Reason::NoReader),
             (false, false) => Decision::Act(vec![Step::PointReaders(streaming)]),
         };
@@ -140,7 +146,10 @@ fn serving(
     };
     let streaming: Vec<&CardMember> =
         asked.iter().filter(|(member, sql)| follows(seen, writer, member, sql)).map(|(member, _)| *member).collect();
-    let counted = streaming.iter().filter(|member| state.synchronous.names.contains(&member.name)).count();
+    // Where Patroni owns the cluster it also owns the list of those that a commit may wait for.
+    let counts =
+        |member: &&&CardMember| card.topology == Topology::Ec2Patroni || state.synchronous.names.contains(&member.name);
+    let counted = streaming.iter().filter(counts).count();
     let required = state.synchronous.required;
     if counted < required as usize {
         return Err(Decision::Wait(Reason::TooFewStandbys { streaming: counted, required }));
@@ -202,7 +211,10 @@ impl fmt::Display for Step {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Reason::Unclaimed => f.write_str("no member has become writer yet"),
+            Reason::Unclaimed(Topology::Ec2Streaming) => f.write_str("no member has become writer yet"),
+            Reason::Unclaimed(Topology::Ec2Patroni) => f.write_str(
+                "no writer is on record yet: promote-replica writes it down as soon as Patroni has a leader",
+            ),
             Reason::WriterChanges(from) => write!(f, "a change of writer away from {from} is under way"),
             Reason::NoWriter { writer, answer } => write!(f, "{writer} should write, and {answer}"),
             Reason::TooFewStandbys { streaming, required } => {

@@ -1,6 +1,9 @@
 //! Decides what becomes of a cluster's stack.
 
-use crate::outside::{Change, ChangeSetPhase, ChangeSetSeen, StackSeen};
+use crate::{
+    harm::{harm, instead},
+    outside::{ChangeSetPhase, ChangeSetSeen, StackSeen},
+};
 use domain::{decision::Decision, state::State};
 use std::fmt;
 
@@ -20,6 +23,14 @@ pub struct Observed {
     pub wanted_change_set: Option<String>,
     /// Open change sets of Understudy that lead elsewhere: of an earlier spec.
     pub stale: Vec<String>,
+    /// Whether a spec is at hand.
+    pub has_spec: bool,
+    /// Whether the stack shall be protected from being deleted; `None` when nobody says.
+    pub protection: Option<bool>,
+    /// Of a first creation that was rolled back: what is left of it, by logical id.
+    pub left: Option<Vec<String>>,
+    /// Of a change that failed: where and why, in one sentence.
+    pub story: Option<String>,
     /// The state of the cluster.
     pub state: Option<State>,
     /// Why this pass dropped the change set.
@@ -33,8 +44,8 @@ pub enum Drop {
     Empty,
     /// CloudFormation could not make it.
     Failed(String),
-    /// It would harm members.
-    Harmful(Vec<String>),
+    /// It would harm members: what, and what can be done instead.
+    Harmful(Vec<String>, &'static str),
     /// The stack or the spec has changed since.
     Stale,
 }
@@ -53,6 +64,10 @@ pub enum Step {
         /// Whether the stack has chosen a machine image before.
         keeps_image: bool,
     },
+    /// Protects the stack from being deleted, or no longer.
+    Protect(bool),
+    /// Deletes a stack of this ARN, of which nothing is left.
+    Clear(String),
     /// Executes the change set of this name.
     Execute(String),
     /// Drops the change set of this name.
@@ -70,12 +85,14 @@ pub enum Reason {
     Busy(StackSeen),
     /// A change of writer is under way.
     WriterChanges(String),
-    /// The stack cannot go on without a person.
-    Stuck(String, StackSeen),
+    /// The stack of a first creation that failed is being deleted.
+    Clearing,
+    /// The stack cannot go on without a person: its name, itself, and where and why its change failed.
+    Stuck(String, StackSeen, Option<String>),
     /// CloudFormation did not make the change set.
     Impossible(String),
-    /// The change set would harm members.
-    Harmful(Vec<String>),
+    /// The change set would harm members: what, and what can be done instead.
+    Harmful(Vec<String>, &'static str),
 }
 
 /// Decides the next step.
@@ -85,21 +102,43 @@ pub enum Reason {
 pub fn decide(seen: &Observed) -> Decision<Step, Reason> {
     match &seen.dropped {
         Some(Drop::Failed(reason)) => return Decision::Refuse(Reason::Impossible(reason.clone())),
-        Some(Drop::Harmful(harm)) => return Decision::Refuse(Reason::Harmful(harm.clone())),
-        Some(Drop::Empty) => return Decision::Steady,
+        Some(Drop::Harmful(harm, instead)) => return Decision::Refuse(Reason::Harmful(harm.clone(), instead)),
+        Some(Drop::Empty) => return settled(seen),
         Some(Drop::Stale) | None => {}
     }
     let Some(stack) = &seen.stack else { return begin(seen, false) };
     match stack.status.as_str() {
         "REVIEW_IN_PROGRESS" => begin(seen, true),
+        "ROLLBACK_COMPLETE" if seen.has_spec && seen.left.as_ref().is_some_and(Vec::is_empty) => clear(stack),
+        "DELETE_IN_PROGRESS" if seen.has_spec => Decision::Wait(Reason::Clearing),
         "CREATE_COMPLETE"
         | "UPDATE_COMPLETE"
         | "UPDATE_ROLLBACK_COMPLETE"
         | "IMPORT_COMPLETE"
         | "IMPORT_ROLLBACK_COMPLETE" => update(seen, stack),
         status if status.ends_with("_IN_PROGRESS") => Decision::Wait(Reason::Busy(stack.clone())),
-        _ => Decision::Refuse(Reason::Stuck(seen.name.clone(), stack.clone())),
+        _ => Decision::Refuse(Reason::Stuck(seen.name.clone(), stack.clone(), seen.story.clone())),
     }
+}
+
+/// A first creation that was rolled back to nothing stands in the way of the
+/// next one. Its protection guards nothing.
+fn clear(stack: &StackSeen) -> Decision<Step, Reason> {
+    let unprotect = stack.protected.then_some(Step::Protect(false));
+    Decision::Act(unprotect.into_iter().chain([Step::Clear(stack.id.clone())]).collect())
+}
+
+/// The stack is as wanted; its protection may not be.
+fn settled(seen: &Observed) -> Decision<Step, Reason> {
+    match protect(seen) {
+        Some(step) => Decision::Act(vec![step]),
+        None => Decision::Steady,
+    }
+}
+
+fn protect(seen: &Observed) -> Option<Step> {
+    let is = seen.stack.as_ref()?.protected;
+    seen.protection.filter(|wanted| *wanted != is).map(Step::Protect)
 }
 
 /// Towards a stack that has no resources yet.
@@ -116,7 +155,7 @@ fn begin(seen: &Observed, planned: bool) -> Decision<Step, Reason> {
         return Decision::Act(drop_stale(seen));
     }
     match (&seen.change_set, &seen.wanted_change_set) {
-        (Some(change_set), _) => go_on(change_set, &[]),
+        (Some(change_set), _) => go_on(seen, change_set),
         (None, Some(name)) => {
             Decision::Act(vec![Step::Create { name: name.clone(), new_stack: true, keeps_image: false }])
         }
@@ -130,8 +169,8 @@ fn update(seen: &Observed, stack: &StackSeen) -> Decision<Step, Reason> {
         return Decision::Act(drop_stale(seen));
     }
     match (&seen.change_set, &seen.wanted_change_set) {
-        _ if seen.is_wanted => Decision::Steady,
-        (Some(change_set), _) => go_on(change_set, PROTECTED),
+        _ if seen.is_wanted => settled(seen),
+        (Some(change_set), _) => go_on(seen, change_set),
         (None, Some(name)) => {
             let keeps_image = stack.parameters.iter().any(|name| name == template::IMAGE_PARAMETER);
             Decision::Act(vec![Step::Create { name: name.clone(), new_stack: false, keeps_image }])
@@ -144,7 +183,7 @@ fn drop_stale(seen: &Observed) -> Vec<Step> {
     seen.stale.iter().map(|name| Step::Drop(name.clone(), Drop::Stale)).collect()
 }
 
-fn go_on(change_set: &ChangeSetSeen, protected: &[&str]) -> Decision<Step, Reason> {
+fn go_on(seen: &Observed, change_set: &ChangeSetSeen) -> Decision<Step, Reason> {
     let name = &change_set.name;
     let drop = |why| Decision::Act(vec![Step::Drop(name.clone(), why)]);
     match &change_set.phase {
@@ -154,36 +193,13 @@ fn go_on(change_set: &ChangeSetSeen, protected: &[&str]) -> Decision<Step, Reaso
         // Executed, or overtaken, and the stack is still not as wanted.
         ChangeSetPhase::Over => drop(Drop::Stale),
         ChangeSetPhase::Ready(changes) => {
-            let harm: Vec<String> = changes.iter().filter_map(|change| harm(change, protected)).collect();
-            if harm.is_empty() { Decision::Act(vec![Step::Execute(name.clone())]) } else { drop(Drop::Harmful(harm)) }
+            let harm: Vec<String> = changes.iter().filter_map(harm).collect();
+            if !harm.is_empty() {
+                return drop(Drop::Harmful(harm, instead(changes)));
+            }
+            // The protection first: a call that is cut after the execution is finished by one that has no spec.
+            Decision::Act(protect(seen).into_iter().chain([Step::Execute(name.clone())]).collect())
         }
-    }
-}
-
-/// What holds a member's data, its address or its life.
-const PROTECTED: &[&str] = &["AWS::EC2::Instance", "AWS::EC2::Volume", "AWS::EC2::NetworkInterface"];
-
-/// What a change would do to a member that it must not; `None` when it is harmless.
-///
-/// An instance may change in its tags only: any other change stops it, all
-/// members at the same time, or replaces it.
-fn harm(change: &Change, protected: &[&str]) -> Option<String> {
-    let Change { action, logical_id, kind, replacement, targets } = change;
-    if !protected.contains(&kind.as_str()) {
-        return None;
-    }
-    let of = format!("{logical_id} ({kind})");
-    let because = if targets.is_empty() { String::new() } else { format!(" because of {}", targets.join(", ")) };
-    match (action.as_str(), replacement.as_deref()) {
-        ("Add", _) => None,
-        ("Modify", Some("False")) if kind != "AWS::EC2::Instance" || targets.iter().all(|target| target == "Tags") => {
-            None
-        }
-        ("Modify", Some("False")) => Some(format!("stop {of}{because}")),
-        ("Modify", Some("Conditional")) => Some(format!("stop or replace {of}{because}")),
-        ("Modify", _) => Some(format!("replace {of}{because}")),
-        ("Remove", _) => Some(format!("delete {of}")),
-        (other, _) => Some(format!("{} {of}{because}", other.to_lowercase())),
     }
 }
 
@@ -193,6 +209,9 @@ impl fmt::Display for Step {
             Step::Unclaim => f.write_str("forget the writer of a stack that is gone"),
             Step::Create { name, new_stack: true, .. } => write!(f, "make change set {name} of a new stack"),
             Step::Create { name, new_stack: false, .. } => write!(f, "make change set {name} of an update"),
+            Step::Protect(true) => f.write_str("protect the stack from being deleted"),
+            Step::Protect(false) => f.write_str("take the stack's protection from being deleted away"),
+            Step::Clear(id) => write!(f, "delete stack {id}, of which nothing is left"),
             Step::Execute(name) => write!(f, "execute change set {name}"),
             Step::Drop(name, why) => write!(f, "drop change set {name}: {why}"),
         }
@@ -204,7 +223,7 @@ impl fmt::Display for Drop {
         match self {
             Drop::Empty => f.write_str("nothing would change"),
             Drop::Failed(reason) => write!(f, "CloudFormation could not make it: {reason}"),
-            Drop::Harmful(harm) => write!(f, "it would {}", harm.join("; ")),
+            Drop::Harmful(harm, _) => write!(f, "it would {}", harm.join("; ")),
             Drop::Stale => f.write_str("the stack or the spec has changed since"),
         }
     }
@@ -219,11 +238,19 @@ impl fmt::Display for Reason {
             Reason::WriterChanges(from) => {
                 write!(f, "a change of writer away from {from} is under way; it must end first")
             }
-            Reason::Stuck(name, stack) => {
+            Reason::Clearing => {
+                f.write_str("what is left of a stack of this name is being deleted: deploy the spec again in a minute")
+            }
+            Reason::Stuck(name, stack, Some(story)) => {
+                write!(f, "stack {name} is in {}: {story}; {}", stack.status, way_out(name, &stack.status))
+            }
+            Reason::Stuck(name, stack, None) => {
                 write!(f, "stack {name} is in {}{}; {}", stack.status, because(stack), way_out(name, &stack.status))
             }
             Reason::Impossible(reason) => write!(f, "CloudFormation could not prepare the change: {reason}"),
-            Reason::Harmful(harm) => write!(f, "this spec would {}; nothing was changed", harm.join("; ")),
+            Reason::Harmful(harm, instead) => {
+                write!(f, "this spec would {}; nothing was changed{instead}", harm.join("; "))
+            }
         }
     }
 }
@@ -232,15 +259,27 @@ fn because(stack: &StackSeen) -> String {
     stack.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default()
 }
 
-/// What a person can do about a stack that is stuck.
-fn way_out(name: &str, status: &str) -> String {
+/// What a person can do about a stack whose change failed.
+pub(crate) fn way_out(name: &str, status: &str) -> String {
     match status {
-        "ROLLBACK_COMPLETE" | "ROLLBACK_FAILED" | "CREATE_FAILED" | "DELETE_FAILED" => format!(
-            "see its events, then delete it (data volumes leave a snapshot): aws cloudformation delete-stack --stack-name {name}"
-        ),
-        "UPDATE_ROLLBACK_FAILED" => {
-            format!("see its events, then: aws cloudformation continue-update-rollback --stack-name {name}")
+        "ROLLBACK_IN_PROGRESS" | "ROLLBACK_COMPLETE" => {
+            "correct the cause and deploy the spec again: what is left of the stack is deleted first, if that is nothing"
+                .to_owned()
         }
+        "UPDATE_ROLLBACK_IN_PROGRESS" | "UPDATE_ROLLBACK_COMPLETE" => {
+            "the cluster is as it was before: correct the cause and deploy the spec again".to_owned()
+        }
+        "ROLLBACK_FAILED" | "CREATE_FAILED" | "DELETE_FAILED" => {
+            // understudy-FLEET-CLUSTER, and a fleet's name has no hyphen.
+            let cluster = name.splitn(3, '-').nth(2).unwrap_or(name);
+            format!(
+                "correct the cause, then delete the cluster (data volumes leave a snapshot): \
+                 {{\"delete\": \"{cluster}\", \"confirm\": \"{cluster}\"}}"
+            )
+        }
+        "UPDATE_ROLLBACK_FAILED" | "UPDATE_FAILED" => format!(
+            "correct the cause, then: aws cloudformation continue-update-rollback --stack-name {name}"
+        ),
         _ => format!("see: aws cloudformation describe-stack-events --stack-name {name}"),
     }
 }

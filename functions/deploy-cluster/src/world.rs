@@ -1,5 +1,7 @@
 //! The outside of `deploy-cluster`, in AWS and PostgreSQL.
 
+mod convert;
+
 use crate::tls::TlsSecret;
 use cloud::{
     SdkConfig,
@@ -7,17 +9,23 @@ use cloud::{
     environment::{self, BadSetting},
     network::Network,
     route53::Route53,
+    s3::Bucket,
     secrets::Secrets,
+    sns::Sns,
     ssm::Ssm,
     state::StateTable,
 };
-use deploy_cluster::outside::{
-    Change, ChangeSetPhase, ChangeSetSeen, Image, NetworkSeen, NewChangeSet, Outside, Settings, StackSeen, TlsSeen,
+use deploy_cluster::{
+    deletion::Deletion,
+    outside::{
+        Certificate, ChangeSetSeen, EventSeen, Image, NetworkSeen, NewChangeSet, OpenChangeSet, Outside, ResourceSeen,
+        Settings, SetupProblem, StackSeen, TemplateAt, TlsSeen, UnsettledStack,
+    },
 };
 use domain::{
     card::{Card, Records},
     events::prefix,
-    failover::Sql,
+    failover::{Page, Sql},
     records::RecordsSeen,
     spec::Zone,
     state::State,
@@ -33,14 +41,25 @@ use tokio::task::JoinSet;
 /// well enough to be given clients.
 const PROBE: Duration = Duration::from_secs(2);
 
+/// Between two looks at a change set while a person waits.
+const REST: Duration = Duration::from_secs(2);
+
+/// Who has begun to tell something and has not after this long, in milliseconds, was cut short: a function lives a minute.
+const TELLING_MS: u64 = 90_000;
+
+/// How long a certificate can be restored: the longest that Secrets Manager keeps it, in days.
+const RECOVERY_DAYS: i64 = 30;
+
 /// The clients of a call.
 pub struct Aws {
     settings: Settings,
     stack_role_arn: String,
     cloudformation: CloudFormation,
+    bucket: Bucket,
     network: Network,
     route53: Route53,
     secrets: Secrets,
+    sns: Sns,
     ssm: Ssm,
     states: StateTable,
 }
@@ -53,11 +72,13 @@ impl Aws {
     /// [`BadSetting`] for a variable that is missing.
     pub fn new(config: &SdkConfig) -> Result<Self, BadSetting> {
         let state_table = environment::required("STATE_TABLE")?;
+        let bucket = environment::required("BUCKET")?;
+        // Lambda sets it, and so does whoever runs this elsewhere.
+        let region = environment::required("AWS_REGION")?;
         Ok(Aws {
             settings: Settings {
                 fleet: environment::required("FLEET")?,
-                // Lambda sets it, and so does whoever runs this elsewhere.
-                region: environment::required("AWS_REGION")?,
+                region: region.clone(),
                 vpc_id: environment::required("VPC_ID")?,
                 subnet_ids: environment::list("SUBNET_IDS")?,
                 zone: Zone {
@@ -67,12 +88,15 @@ impl Aws {
                 functions_security_group_id: environment::required("FUNCTIONS_SECURITY_GROUP_ID")?,
                 pages_topic_arn: environment::required("PAGES_TOPIC_ARN")?,
                 state_table: state_table.clone(),
+                bucket: bucket.clone(),
             },
             stack_role_arn: environment::required("STACK_ROLE_ARN")?,
             cloudformation: CloudFormation::new(config),
+            bucket: Bucket::new(config, &bucket, &region),
             network: Network::new(config),
             route53: Route53::new(config),
             secrets: Secrets::new(config),
+            sns: Sns::new(config),
             ssm: Ssm::new(config),
             states: StateTable::new(config, &state_table),
         })
@@ -88,22 +112,43 @@ impl Outside for Aws {
         &self.settings
     }
 
+    fn now_ms(&self) -> u64 {
+        cloud::now_ms()
+    }
+
+    async fn rest(&self) {
+        tokio::time::sleep(REST).await;
+    }
+
     async fn network(&self, subnet_ids: &[String]) -> Result<NetworkSeen, Failure> {
-        let cidrs = self.network.cidrs(&self.settings.vpc_id).await?;
-        let found = self.network.subnets(&self.settings.vpc_id, subnet_ids).await?;
+        let Settings { vpc_id, subnet_ids: own, .. } = &self.settings;
+        let cidrs = self.network.cidrs(vpc_id).await?;
+        let found = self.network.subnets(vpc_id, subnet_ids).await?;
         let find = |id: &String| found.iter().find(|subnet| subnet.id == *id);
         let subnet = |id| find(id).map(|subnet| Subnet { id: subnet.id.clone(), zone: subnet.zone.clone() });
-        Ok(NetworkSeen { cidrs, subnets: subnet_ids.iter().map(subnet).collect() })
+        let route_tables = self.network.route_tables(vpc_id, own).await?;
+        Ok(NetworkSeen { cidrs, subnets: subnet_ids.iter().map(subnet).collect(), route_tables })
     }
 
     async fn image(&self, parameter: &str) -> Result<String, Failure> {
         self.network.image(parameter).await
     }
 
-    async fn tls(&self, cluster: &str) -> Result<Option<TlsSeen>, Failure> {
+    async fn put(&self, key: &str, bytes: &[u8], sha256: [u8; 32]) -> Result<(), Failure> {
+        self.bucket.put_if_missing(key, bytes, sha256).await
+    }
+
+    async fn has_secret(&self, name: &str) -> Result<bool, Failure> {
+        Ok(self.secrets.describe(name).await?.is_some_and(|secret| !secret.deleted))
+    }
+
+    async fn tls(&self, cluster: &str) -> Result<Option<Certificate>, Failure> {
         let name = self.tls_secret(cluster);
-        let Some(secret_arn) = self.secrets.arn(&name).await? else { return Ok(None) };
-        let Some(text) = self.secrets.find(&secret_arn).await? else { return Ok(None) };
+        let Some(found) = self.secrets.describe(&name).await? else { return Ok(None) };
+        if found.deleted {
+            return Ok(Some(Certificate::Marked));
+        }
+        let Some(text) = self.secrets.find(&found.arn).await? else { return Ok(None) };
         // The error's own text may quote the key.
         let secret: TlsSecret = serde_json::from_str(&text).map_err(|error| Failure::Broken {
             call: "secretsmanager:GetSecretValue",
@@ -113,15 +158,45 @@ impl Outside for Aws {
                 error.column()
             ),
         })?;
-        let tls = Tls { secret_arn, certificate_authority: secret.certificate_authority };
-        Ok(Some(TlsSeen { tls, names: secret.names }))
+        let tls = Tls {
+            secret_arn: found.arn,
+            certificate_authority: secret.certificate_authority,
+            peer_authority: secret.peer_authority,
+        };
+        let copies = found.replicas.into_iter().map(|(region, _)| region).collect();
+        Ok(Some(Certificate::There(TlsSeen { tls, names: secret.names, copy_of: found.copy_of, copies })))
     }
 
-    async fn create_tls(&self, cluster: &str, names: &[String]) -> Result<(), Failure> {
-        let secret = serde_json::to_string(&TlsSecret::make(cluster, names)?)
+    async fn create_tls(
+        &self,
+        cluster: &str,
+        names: &[String],
+        peers: bool,
+        key_arn: Option<&str>,
+    ) -> Result<(), Failure> {
+        let secret = serde_json::to_string(&TlsSecret::make(cluster, names, peers)?)
             .map_err(|error| Failure::Broken { call: "make certificate", what: error.to_string() })?;
         let tags = [("understudy:fleet", self.settings.fleet.as_str()), ("understudy:cluster", cluster)];
-        self.secrets.create(&self.tls_secret(cluster), &secret, &tags).await
+        self.secrets.create(&self.tls_secret(cluster), &secret, &tags, key_arn).await
+    }
+
+    async fn restore_tls(&self, cluster: &str) -> Result<(), Failure> {
+        self.secrets.restore(&self.tls_secret(cluster)).await
+    }
+
+    async fn replicate_tls(&self, cluster: &str, region: &str, key_arn: Option<&str>) -> Result<(), Failure> {
+        self.secrets.replicate(&self.tls_secret(cluster), region, key_arn).await
+    }
+
+    async fn delete_tls(&self, cluster: &str) -> Result<(), Failure> {
+        let name = self.tls_secret(cluster);
+        let Some(found) = self.secrets.describe(&name).await? else { return Ok(()) };
+        let copies: Vec<String> = found.replicas.into_iter().map(|(region, _)| region).collect();
+        if !copies.is_empty() {
+            // Secrets Manager does not delete a secret that has copies.
+            self.secrets.unreplicate(&name, copies).await?;
+        }
+        self.secrets.delete(&name, RECOVERY_DAYS).await
     }
 
     async fn state(&self, cluster: &str) -> Result<Option<State>, Failure> {
@@ -132,32 +207,69 @@ impl Outside for Aws {
         self.states.unclaim(cluster).await
     }
 
-    async fn stack(&self, name: &str) -> Result<Option<StackSeen>, Failure> {
-        let stack = self.cloudformation.stack(name).await?;
-        Ok(stack.map(|stack| StackSeen {
-            id: stack.id,
-            status: stack.status,
-            reason: stack.reason,
-            changed_at: stack.changed_at,
-            parameters: stack.parameters,
-        }))
+    async fn setup_problem(&self, cluster: &str, logical_id: &str) -> Result<Option<SetupProblem>, Failure> {
+        let found = self.states.setup_problem(cluster, logical_id).await?;
+        Ok(found.map(|found| SetupProblem { step: found.step, reason: found.reason, at_ms: found.at_ms }))
     }
 
-    async fn planned_stacks(&self) -> Result<Vec<String>, Failure> {
-        self.cloudformation.planned(&prefix(&self.settings.fleet)).await
+    async fn deletions(&self) -> Result<Vec<String>, Failure> {
+        self.states.deletions().await
+    }
+
+    async fn deletion(&self, cluster: &str) -> Result<Option<Deletion>, Failure> {
+        let note = self.states.deletion(cluster).await?;
+        note.map(serde_json::from_value).transpose().map_err(|error| Failure::Broken {
+            call: "dynamodb:GetItem",
+            what: format!("the note that {cluster} is to be deleted makes no sense: {error}"),
+        })
+    }
+
+    async fn note_deletion(&self, cluster: &str, note: &Deletion) -> Result<(), Failure> {
+        let note = serde_json::to_value(note)
+            .map_err(|error| Failure::Broken { call: "dynamodb:PutItem", what: error.to_string() })?;
+        self.states.note_deletion(cluster, &note).await
+    }
+
+    async fn forget_deletion(&self, cluster: &str) -> Result<(), Failure> {
+        self.states.forget_deletion(cluster).await
+    }
+
+    async fn stack(&self, name: &str) -> Result<Option<StackSeen>, Failure> {
+        Ok(self.cloudformation.stack(name).await?.map(convert::stack))
+    }
+
+    async fn unsettled_stacks(&self) -> Result<Vec<UnsettledStack>, Failure> {
+        let found = self.cloudformation.unsettled(&prefix(&self.settings.fleet)).await?;
+        Ok(found.into_iter().map(convert::unsettled).collect())
+    }
+
+    async fn resources(&self, stack: &str) -> Result<Vec<ResourceSeen>, Failure> {
+        Ok(self.cloudformation.resources(stack).await?.into_iter().map(convert::resource).collect())
+    }
+
+    async fn last_change(&self, stack: &str) -> Result<Vec<EventSeen>, Failure> {
+        Ok(self.cloudformation.last_change(stack).await?.into_iter().map(convert::event).collect())
+    }
+
+    async fn protect(&self, stack: &str, protected: bool) -> Result<(), Failure> {
+        self.cloudformation.protect(stack, protected).await
+    }
+
+    async fn delete_stack(&self, id: &str, token: &str) -> Result<(), Failure> {
+        self.cloudformation.delete_stack(id, &self.stack_role_arn, token).await
     }
 
     async fn template(&self, stack: &str) -> Result<Value, Failure> {
         self.cloudformation.template(stack).await
     }
 
-    async fn open_change_sets(&self, stack: &str) -> Result<Vec<String>, Failure> {
-        self.cloudformation.open_change_sets(stack).await
+    async fn open_change_sets(&self, stack: &str) -> Result<Vec<OpenChangeSet>, Failure> {
+        Ok(self.cloudformation.open_change_sets(stack).await?.into_iter().map(convert::open_change_set).collect())
     }
 
     async fn change_set(&self, stack: &str, name: &str) -> Result<Option<ChangeSetSeen>, Failure> {
         let found = self.cloudformation.change_set(stack, name).await?;
-        Ok(found.map(|found| ChangeSetSeen { name: name.to_owned(), phase: phase(found) }))
+        Ok(found.map(|found| ChangeSetSeen { name: name.to_owned(), phase: convert::phase(found) }))
     }
 
     async fn create_change_set(&self, new: &NewChangeSet) -> Result<(), Failure> {
@@ -166,11 +278,18 @@ impl Outside for Aws {
             Image::Kept => vec![(IMAGE_PARAMETER, None)],
             Image::Is(id) => vec![(IMAGE_PARAMETER, Some(id.as_str()))],
         };
+        let url = match &new.template {
+            TemplateAt::Body(_) => String::new(),
+            TemplateAt::Object(key) => self.bucket.url(key),
+        };
         let request = cloudformation::NewChangeSet {
             stack: &new.stack,
             name: &new.name,
             new_stack: new.new_stack,
-            body: &new.body,
+            template: match (&new.template, &url) {
+                (TemplateAt::Body(body), _) => cloudformation::Template::Body(body),
+                (TemplateAt::Object(_), url) => cloudformation::Template::Url(url),
+            },
             parameters: &parameters,
             tags: &new.tags,
             role_arn: &self.stack_role_arn,
@@ -215,6 +334,27 @@ impl Outside for Aws {
         self.route53.set_readers(records, addresses).await
     }
 
+    async fn remove_records(&self, records: &Records) -> Result<(), Failure> {
+        self.route53.remove(records).await
+    }
+
+    async fn tell_once(&self, cluster: &str, what: &str) -> Result<bool, Failure> {
+        self.states.tell_once(cluster, what, cloud::now_ms(), TELLING_MS).await
+    }
+
+    async fn told(&self, cluster: &str, what: &str) -> Result<(), Failure> {
+        // Written as told in the far future, nobody's turn to tell it ever comes.
+        self.states.tell_once(cluster, what, i64::MAX.unsigned_abs(), 0).await.map(drop)
+    }
+
+    async fn untell(&self, cluster: &str, what: &str) -> Result<(), Failure> {
+        self.states.untell(cluster, what).await
+    }
+
+    async fn send(&self, page: &Page) -> Result<(), Failure> {
+        self.sns.publish(&self.settings.pages_topic_arn, &page.subject, &page.text).await
+    }
+
     async fn probe(&self, card: &Card) -> Result<Vec<Sql>, Failure> {
         let login = self.secrets.login(&card.operator_secret).await?;
         let connector = Connector::new(&card.certificate_authority, login)?;
@@ -233,20 +373,4 @@ impl Outside for Aws {
         }
         Ok(answers)
     }
-}
-
-fn phase(found: cloudformation::ChangeSet) -> ChangeSetPhase {
-    use cloudformation::ChangeSet;
-    match found {
-        ChangeSet::Pending => ChangeSetPhase::Pending,
-        ChangeSet::Empty => ChangeSetPhase::Empty,
-        ChangeSet::Failed(reason) => ChangeSetPhase::Failed(reason),
-        ChangeSet::Over => ChangeSetPhase::Over,
-        ChangeSet::Ready(changes) => ChangeSetPhase::Ready(changes.into_iter().map(change).collect()),
-    }
-}
-
-fn change(found: cloudformation::Change) -> Change {
-    let cloudformation::Change { action, logical_id, kind, replacement, targets } = found;
-    Change { action, logical_id, kind, replacement, targets }
 }

@@ -1,5 +1,11 @@
 //! Stacks and change sets.
 
+mod events;
+mod stacks;
+
+pub use events::Event;
+pub use stacks::{Resource, Unsettled};
+
 use crate::{
     SdkConfig,
     failure::{Subject, classify},
@@ -7,6 +13,7 @@ use crate::{
 use aws_sdk_cloudformation::{
     Client,
     error::ProvideErrorMetadata,
+    primitives::DateTime,
     types::{
         Capability, ChangeSetStatus, ChangeSetSummary, ChangeSetType, ExecutionStatus, Parameter, ResourceChange,
         StackStatus, Tag, TemplateStage,
@@ -38,8 +45,14 @@ pub struct Stack {
     pub reason: Option<String>,
     /// When it was last changed, or created.
     pub changed_at: String,
+    /// The same in milliseconds since 1970.
+    pub changed_at_ms: u64,
     /// Names of its parameters.
     pub parameters: Vec<String>,
+    /// Its tags.
+    pub tags: Vec<(String, String)>,
+    /// Whether it is protected from being deleted.
+    pub protected: bool,
 }
 
 /// A change set.
@@ -72,6 +85,24 @@ pub struct Change {
     pub targets: Vec<String>,
 }
 
+/// A change set that is neither executed nor obsolete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenChangeSet {
+    /// Its name.
+    pub name: String,
+    /// When it was made, in milliseconds since 1970.
+    pub created_at_ms: u64,
+}
+
+/// Where CloudFormation finds a template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Template<'a> {
+    /// In the request.
+    Body(&'a str),
+    /// In S3.
+    Url(&'a str),
+}
+
 /// A change set to be made.
 #[derive(Debug, Clone)]
 pub struct NewChangeSet<'a> {
@@ -82,7 +113,7 @@ pub struct NewChangeSet<'a> {
     /// Whether the stack is to be created.
     pub new_stack: bool,
     /// The template.
-    pub body: &'a str,
+    pub template: Template<'a>,
     /// Parameters; `None` keeps the value that the stack has.
     pub parameters: &'a [(&'a str, Option<&'a str>)],
     /// Tags of the stack.
@@ -113,23 +144,6 @@ impl CloudFormation {
         Ok(output.stacks().first().filter(|stack| stack.stack_status() != Some(&StackStatus::DeleteComplete)).map(read))
     }
 
-    /// Names of stacks that have nothing but a change set, and begin with `prefix`.
-    ///
-    /// # Errors
-    ///
-    /// [`Failure`] of `cloudformation:ListStacks`.
-    pub async fn planned(&self, prefix: &str) -> Result<Vec<String>, Failure> {
-        let request = self.0.list_stacks().stack_status_filter(StackStatus::ReviewInProgress);
-        let mut pages = request.into_paginator().send();
-        let mut names = Vec::new();
-        while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| classify(LIST_STACKS, subject("the account's stacks"), error))?;
-            let found = page.stack_summaries().iter().filter_map(|stack| stack.stack_name());
-            names.extend(found.filter(|name| name.starts_with(prefix)).map(str::to_owned));
-        }
-        Ok(names)
-    }
-
     /// The template that a stack was last given, as JSON.
     ///
     /// # Errors
@@ -144,23 +158,23 @@ impl CloudFormation {
             .map_err(|error| Failure::Broken { call: TEMPLATE, what: format!("{what} is not JSON: {error}") })
     }
 
-    /// Names of a stack's change sets that are neither executed nor obsolete.
+    /// A stack's change sets that are neither executed nor obsolete.
     ///
     /// # Errors
     ///
     /// [`Failure`] of `cloudformation:ListChangeSets`.
-    pub async fn open_change_sets(&self, stack: &str) -> Result<Vec<String>, Failure> {
+    pub async fn open_change_sets(&self, stack: &str) -> Result<Vec<OpenChangeSet>, Failure> {
         let mut pages = self.0.list_change_sets().stack_name(stack).into_paginator().send();
-        let mut names = Vec::new();
+        let mut open = Vec::new();
         while let Some(page) = pages.next().await {
             match page {
-                Ok(page) => names.extend(page.summaries().iter().filter(|set| is_open(set)).filter_map(name)),
+                Ok(page) => open.extend(page.summaries().iter().filter(|set| is_open(set)).filter_map(summary)),
                 // The stack has been deleted since it was looked at.
                 Err(error) if says(&error, "does not exist") => return Ok(Vec::new()),
                 Err(error) => return Err(classify(LIST, subject(&format!("stack {stack}")), error)),
             }
         }
-        Ok(names)
+        Ok(open)
     }
 
     /// A change set, by name; `None` when there is none.
@@ -207,7 +221,11 @@ impl CloudFormation {
         let tags = new.tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build());
         let kind = if new.new_stack { ChangeSetType::Create } else { ChangeSetType::Update };
         let request = self.0.create_change_set().stack_name(new.stack).change_set_name(new.name).client_token(new.name);
-        let request = request.change_set_type(kind).template_body(new.body).role_arn(new.role_arn);
+        let request = request.change_set_type(kind).role_arn(new.role_arn);
+        let request = match new.template {
+            Template::Body(body) => request.template_body(body),
+            Template::Url(url) => request.template_url(url),
+        };
         let request = request.capabilities(Capability::CapabilityIam);
         let request = request.set_parameters(Some(parameters.collect())).set_tags(Some(tags.collect()));
         match request.send().await {
@@ -273,17 +291,25 @@ fn read(stack: &aws_sdk_cloudformation::types::Stack) -> Stack {
         status: stack.stack_status().map(|status| status.as_str().to_owned()).unwrap_or_default(),
         reason: stack.stack_status_reason().filter(|reason| !reason.is_empty()).map(str::to_owned),
         changed_at: changed_at.map(ToString::to_string).unwrap_or_default(),
+        changed_at_ms: changed_at.map(milliseconds).unwrap_or_default(),
         parameters: stack
             .parameters()
             .iter()
             .filter_map(|parameter| parameter.parameter_key())
             .map(str::to_owned)
             .collect(),
+        tags: stack.tags().iter().filter_map(|tag| Some((tag.key()?.to_owned(), tag.value()?.to_owned()))).collect(),
+        protected: stack.enable_termination_protection().unwrap_or_default(),
     }
 }
 
-fn name(summary: &ChangeSetSummary) -> Option<String> {
-    summary.change_set_name().map(str::to_owned)
+fn milliseconds(at: &DateTime) -> u64 {
+    at.to_millis().ok().and_then(|ms| u64::try_from(ms).ok()).unwrap_or_default()
+}
+
+fn summary(summary: &ChangeSetSummary) -> Option<OpenChangeSet> {
+    let created_at_ms = summary.creation_time().map(milliseconds).unwrap_or_default();
+    Some(OpenChangeSet { name: summary.change_set_name()?.to_owned(), created_at_ms })
 }
 
 fn is_open(summary: &ChangeSetSummary) -> bool {

@@ -21,6 +21,8 @@ const STATUS_IDS: usize = 100;
 const DESCRIBE: &str = "ec2:DescribeInstances";
 const STATUS: &str = "ec2:DescribeInstanceStatus";
 const STOP: &str = "ec2:StopInstances";
+const START: &str = "ec2:StartInstances";
+const REBOOT: &str = "ec2:RebootInstances";
 
 /// Calls that read are about all instances that the fleet can see.
 const REGION: Subject<'static> = Subject { what: "instances", check: "is this the right Region?" };
@@ -113,12 +115,45 @@ impl Ec2 {
     ///
     /// [`Failure`] of `ec2:StopInstances`; stopping a stopped instance succeeds.
     pub async fn stop(&self, id: &str) -> Result<(), Failure> {
-        let what = format!("instance {id}");
-        let subject = Subject { what: &what, check: "is it of this Region and account, and still there?" };
+        let what = instance(id);
+        let subject = Subject { what: &what, check: CHECK };
         let request = self.0.stop_instances().instance_ids(id).force(true).skip_os_shutdown(true);
         request.send().await.map_err(|error| classify(STOP, subject, error))?;
         Ok(())
     }
+
+    /// Starts a stopped instance. Returns when EC2 has taken the order.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] of `ec2:StartInstances`, such as a lack of capacity in the
+    /// zone; starting a running instance succeeds.
+    pub async fn start(&self, id: &str) -> Result<(), Failure> {
+        let what = instance(id);
+        let subject = Subject { what: &what, check: CHECK };
+        self.0.start_instances().instance_ids(id).send().await.map_err(|error| classify(START, subject, error))?;
+        Ok(())
+    }
+
+    /// Reboots an instance; EC2 does it hard when the operating system has not
+    /// done it within a few minutes. Returns when EC2 has taken the order.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] of `ec2:RebootInstances`.
+    pub async fn reboot(&self, id: &str) -> Result<(), Failure> {
+        let what = instance(id);
+        let subject = Subject { what: &what, check: CHECK };
+        self.0.reboot_instances().instance_ids(id).send().await.map_err(|error| classify(REBOOT, subject, error))?;
+        Ok(())
+    }
+}
+
+/// What to look at when EC2 does not take an order for an instance.
+const CHECK: &str = "is it of this Region and account, and still there?";
+
+fn instance(id: &str) -> String {
+    format!("instance {id}")
 }
 
 /// Why statuses are not known.

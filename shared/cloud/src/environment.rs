@@ -9,7 +9,7 @@ pub struct BadSetting {
 }
 
 /// What each setting is, so that its absence explains itself.
-const MEANINGS: [(&str, &str); 12] = [
+const MEANINGS: [(&str, &str); 13] = [
     ("FLEET", "the fleet's name, the template's parameter Fleet"),
     ("STATE_TABLE", "the name of the DynamoDB table <fleet>-state"),
     ("PAGES_TOPIC_ARN", "the ARN of the SNS topic <fleet>-pages"),
@@ -17,6 +17,7 @@ const MEANINGS: [(&str, &str); 12] = [
     ("HOSTED_ZONE_NAME", "the name of the private hosted zone of the clusters' records"),
     ("VPC_ID", "the id of the VPC in which clusters are built"),
     ("SUBNET_IDS", "the ids of the subnets in which members are placed, separated by commas"),
+    ("BUCKET", "the name of the fleet's bucket, in which templates and the members' scripts are"),
     ("STACK_ROLE_ARN", "the ARN of the role with which CloudFormation builds clusters"),
     ("FUNCTIONS_SECURITY_GROUP_ID", "the id of the security group of the functions that speak SQL"),
     ("PROMOTE_FUNCTION_NAME", "the name of the function <fleet>-promote-replica"),

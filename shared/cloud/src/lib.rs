@@ -13,6 +13,7 @@ mod failure;
 pub mod lambda;
 pub mod network;
 pub mod route53;
+pub mod s3;
 pub mod secrets;
 pub mod sns;
 pub mod ssm;

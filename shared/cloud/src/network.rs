@@ -9,6 +9,7 @@ use reconcile::Failure;
 
 const SUBNETS: &str = "ec2:DescribeSubnets";
 const VPCS: &str = "ec2:DescribeVpcs";
+const ROUTES: &str = "ec2:DescribeRouteTables";
 const PARAMETER: &str = "ssm:GetParameter";
 
 /// The calls about networks and images.
@@ -75,6 +76,42 @@ impl Network {
         Ok(cidrs)
     }
 
+    /// The route tables that these subnets of a VPC go by, each once: their own,
+    /// or the VPC's main one for those that have none.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] of `ec2:DescribeRouteTables`.
+    pub async fn route_tables(&self, vpc_id: &str, subnet_ids: &[String]) -> Result<Vec<String>, Failure> {
+        let filter = Filter::builder().name("vpc-id").values(vpc_id).build();
+        let mut pages = self.ec2.describe_route_tables().filters(filter).into_paginator().send();
+        let (mut own, mut main, mut placed) = (Vec::new(), None, Vec::new());
+        while let Some(page) = pages.next().await {
+            let what = format!("the route tables of VPC {vpc_id}");
+            let subject = Subject { what: &what, check: "is VPC_ID of this function right?" };
+            let page = page.map_err(|error| classify(ROUTES, subject, error))?;
+            for table in page.route_tables() {
+                let Some(id) = table.route_table_id() else { continue };
+                for association in table.associations() {
+                    if association.main() == Some(true) {
+                        main = Some(id.to_owned());
+                    }
+                    let subnet = association.subnet_id().filter(|subnet| subnet_ids.iter().any(|id| id == subnet));
+                    if let Some(subnet) = subnet {
+                        own.push(id.to_owned());
+                        placed.push(subnet.to_owned());
+                    }
+                }
+            }
+        }
+        if subnet_ids.iter().any(|subnet| !placed.contains(subnet)) {
+            own.extend(main);
+        }
+        own.sort_unstable();
+        own.dedup();
+        Ok(own)
+    }
+
     /// The image that a public SSM parameter names.
     ///
     /// # Errors
@@ -127,6 +164,33 @@ mod tests {
         assert_eq!(Network::new(&config).cidrs("vpc-1").await.unwrap(), ["10.0.0.0/16", "10.1.0.0/16"]);
         let (config, _replay) = answer(200, "<DescribeVpcsResponse><vpcSet></vpcSet></DescribeVpcsResponse>");
         assert_eq!(kind(&Network::new(&config).cidrs("vpc-1").await.unwrap_err()), "broken");
+    }
+
+    #[tokio::test]
+    async fn a_subnet_goes_by_its_own_route_table_or_the_main_one() {
+        let association = |what: &str| format!("<item>{what}</item>");
+        let table = |id: &str, associations: String| {
+            format!("<item><routeTableId>{id}</routeTableId><associationSet>{associations}</associationSet></item>")
+        };
+        let body = format!(
+            "<DescribeRouteTablesResponse><routeTableSet>{}{}{}</routeTableSet></DescribeRouteTablesResponse>",
+            table("rtb-main", association("<main>true</main>")),
+            table(
+                "rtb-b",
+                association("<subnetId>subnet-1</subnetId>") + &association("<subnetId>subnet-2</subnetId>")
+            ),
+            table("rtb-a", association("<subnetId>subnet-9</subnetId>")),
+        );
+        for (subnets, expected) in [
+            (vec!["subnet-1", "subnet-2"], vec!["rtb-b"]),
+            (vec!["subnet-1", "subnet-3"], vec!["rtb-b", "rtb-main"]),
+            (vec!["subnet-3"], vec!["rtb-main"]),
+        ] {
+            let (config, replay) = answer(200, body.clone());
+            let subnets: Vec<String> = subnets.into_iter().map(str::to_owned).collect();
+            assert_eq!(Network::new(&config).route_tables("vpc-1", &subnets).await.unwrap(), expected);
+            assert!(replay.only().form().contains(&("Filter.1.Value.1".into(), "vpc-1".into())));
+        }
     }
 
     #[tokio::test]

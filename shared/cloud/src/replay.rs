@@ -32,6 +32,8 @@ pub(crate) struct Asked {
 pub(crate) enum Reply {
     /// A status and a body. The request id, in a header, is always `r-1`.
     Http(u16, String),
+    /// A status and headers, without a body.
+    Headed(u16, Vec<(&'static str, &'static str)>),
     /// As [`Reply::Http`], made from the request.
     Made(fn(&Asked) -> (u16, String)),
     /// Nothing, ever.
@@ -141,6 +143,13 @@ impl HttpConnector for Replay {
         };
         match reply {
             Reply::Http(status, body) => respond(status, body),
+            Reply::Headed(status, headers) => {
+                let mut response = HttpResponse::new(status.try_into().unwrap(), SdkBody::empty());
+                for (name, value) in headers {
+                    response.headers_mut().insert(name, value);
+                }
+                HttpConnectorFuture::ready(Ok(response))
+            }
             Reply::Made(make) => {
                 let (status, body) = make(&asked);
                 respond(status, body)

@@ -140,6 +140,31 @@ impl Route53 {
         self.change(records, batch).await
     }
 
+    /// Deletes the records of a cluster that is gone, in one batch; none there is a success.
+    ///
+    /// # Errors
+    ///
+    /// As [`set_readers`](Self::set_readers).
+    pub async fn remove(&self, records: &Records) -> Result<(), Failure> {
+        let seen = self.read(records).await?;
+        let epoch = records.epoch();
+        let sets = [
+            (&*records.writer, RrType::A, seen.exact.writer),
+            (&*epoch, RrType::Txt, seen.exact.epoch),
+            (&*records.reader, RrType::A, seen.exact.reader),
+        ];
+        let deletes = sets
+            .into_iter()
+            .filter_map(|(name, kind, set)| set.map(|set| change(ChangeAction::Delete, name, kind, &set)));
+        let broken = |error: BuildError| unwritable(&records.writer, &error.to_string());
+        let deletes = deletes.collect::<Result<Vec<_>, _>>().map_err(broken)?;
+        if deletes.is_empty() {
+            return Ok(());
+        }
+        let batch = ChangeBatch::builder().comment("Understudy: the cluster was deleted").set_changes(Some(deletes));
+        self.change(records, batch.build().map_err(broken)?).await
+    }
+
     async fn change(&self, records: &Records, batch: ChangeBatch) -> Result<(), Failure> {
         let request = self.0.change_resource_record_sets().hosted_zone_id(&records.zone_id).change_batch(batch);
         let Err(error) = request.send().await else { return Ok(()) };

@@ -1,5 +1,9 @@
 //! Passwords and keys. Nothing here prints one, not even a malformed one.
 
+mod life;
+
+pub use life::Described;
+
 use crate::{
     SdkConfig,
     failure::{Subject, classify},
@@ -55,30 +59,22 @@ impl Secrets {
         }
     }
 
-    /// The ARN of a secret, by name; `None` when there is no such secret, or it
-    /// is marked for deletion.
-    ///
-    /// # Errors
-    ///
-    /// [`Failure`] of `secretsmanager:DescribeSecret`.
-    pub async fn arn(&self, name: &str) -> Result<Option<String>, Failure> {
-        match self.0.describe_secret().secret_id(name).send().await {
-            Ok(output) if output.deleted_date.is_some() => Ok(None),
-            Ok(output) => Ok(output.arn),
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_resource_not_found_exception()) => Ok(None),
-            Err(error) => Err(classify("secretsmanager:DescribeSecret", subject(&format!("secret {name}")), error)),
-        }
-    }
-
-    /// Makes a secret, with tags as `(key, value)`.
+    /// Makes a secret, with tags as `(key, value)`, under a customer key or AWS's own.
     ///
     /// # Errors
     ///
     /// [`Failure`] of `secretsmanager:CreateSecret` (and `secretsmanager:TagResource`,
     /// which AWS asks for beside it); [`Failure::LostRace`] when a secret of that name exists.
-    pub async fn create(&self, name: &str, value: &str, tags: &[(&str, &str)]) -> Result<(), Failure> {
+    pub async fn create(
+        &self,
+        name: &str,
+        value: &str,
+        tags: &[(&str, &str)],
+        key_arn: Option<&str>,
+    ) -> Result<(), Failure> {
         let tags = tags.iter().map(|(key, value)| Tag::builder().key(*key).value(*value).build()).collect();
         let request = self.0.create_secret().name(name).secret_string(value).set_tags(Some(tags));
+        let request = request.set_kms_key_id(key_arn.map(str::to_owned));
         let what = format!("secret {name}");
         request.send().await.map_err(|error| classify("secretsmanager:CreateSecret", subject(&what), error))?;
         Ok(())
@@ -129,7 +125,7 @@ mod tests {
         assert_eq!(kind(&failure), "broken");
         assert!(failure.to_string().contains("does not exist"), "{failure}");
         assert_eq!(Secrets::new(&missing()).find("understudy/lab/orders/tls").await.unwrap(), None);
-        assert_eq!(Secrets::new(&missing()).arn("understudy/lab/orders/tls").await.unwrap(), None);
+        assert_eq!(Secrets::new(&missing()).describe("understudy/lab/orders/tls").await.unwrap(), None);
     }
 
     #[tokio::test]
@@ -153,7 +149,7 @@ mod tests {
     async fn a_secret_is_created_with_its_tags() {
         let (config, replay) = answer(200, "{}");
         let tags = [("understudy:fleet", "lab"), ("understudy:cluster", "orders")];
-        Secrets::new(&config).create("understudy/lab/orders/tls", "{}", &tags).await.unwrap();
+        Secrets::new(&config).create("understudy/lab/orders/tls", "{}", &tags, None).await.unwrap();
         let mut body = replay.only().json();
         // Made by the SDK: it lets a repeated attempt succeed.
         assert!(body.as_object_mut().unwrap().remove("ClientRequestToken").is_some());
@@ -167,16 +163,10 @@ mod tests {
         assert_eq!(body, expected);
 
         let (config, _) = answer(400, json_error("ResourceExistsException", "exists"));
-        let failure = Secrets::new(&config).create("understudy/lab/orders/tls", "hunter2", &tags).await.unwrap_err();
+        let key = Some("arn:key");
+        let failure =
+            Secrets::new(&config).create("understudy/lab/orders/tls", "hunter2", &tags, key).await.unwrap_err();
         assert_eq!(kind(&failure), "lost race");
         assert!(!format!("{failure:?}").contains("hunter2"));
-    }
-
-    #[tokio::test]
-    async fn a_secret_marked_for_deletion_has_no_arn() {
-        let (config, _) = answer(200, json!({ "ARN": ARN }).to_string());
-        assert_eq!(Secrets::new(&config).arn("x").await.unwrap(), Some(ARN.to_owned()));
-        let (config, _) = answer(200, json!({ "ARN": ARN, "DeletedDate": 1_774_840_327 }).to_string());
-        assert_eq!(Secrets::new(&config).arn("x").await.unwrap(), None);
     }
 }

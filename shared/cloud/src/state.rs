@@ -4,11 +4,15 @@
 //! SDK, and the repetition then meets its own effect: so each carries a
 //! `write_id`, and a refusal by an item that holds this very id is a success.
 
+mod deploy;
 mod item;
+mod kept;
 mod once;
 mod person;
 mod rejoin;
 mod write;
+
+pub use deploy::SetupProblem;
 
 use crate::{
     SdkConfig,
@@ -18,7 +22,7 @@ use crate::{
 use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use domain::{
     lsn::Lsn,
-    state::{Change, Finished, GuardSeen, Holder, State, Synchronous},
+    state::{Change, ChangeKind, Finished, GuardSeen, Holder, State, Synchronous},
 };
 use item::{number, text};
 use reconcile::Failure;
@@ -90,7 +94,7 @@ impl StateTable {
     ///
     /// [`Failure`] of `dynamodb:UpdateItem`; [`Failure::LostRace`] unless the
     /// epoch is `expected_epoch`, the phase steady, the lease free and the
-    /// cluster not paused.
+    /// cluster not paused. A change that is only followed has happened, pause or not.
     pub async fn begin(
         &self,
         cluster: &str,
@@ -98,10 +102,11 @@ impl StateTable {
         holder: &Holder,
         change: &Change,
     ) -> Result<(), Failure> {
+        let awake = if change.kind == ChangeKind::Followed { String::new() } else { format!(" AND {AWAKE}") };
         let write = Write {
             set: "#epoch = :next, #phase = :changing, #holder = :me, #expires_at_ms = :expires, #change = :change",
             remove: "#approval",
-            only_if: &format!("#epoch = :epoch AND #phase = :steady AND {FREE} AND {AWAKE}"),
+            only_if: &format!("#epoch = :epoch AND #phase = :steady AND {FREE}{awake}"),
             values: vec![
                 (":epoch", number(expected_epoch)),
                 (":next", number(expected_epoch + 1)),
@@ -111,6 +116,41 @@ impl StateTable {
                 (":expires", number(holder.expires_at_ms)),
                 (":now", number(now_ms())),
                 (":change", told(change)?),
+            ],
+        };
+        self.write(cluster, write).await
+    }
+
+    /// Writes the state of a cluster that has no writer: whoever assigns its
+    /// roles has made one. The epoch is advanced by one.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] of `dynamodb:UpdateItem`; [`Failure::LostRace`] when there is
+    /// a writer by now, or the epoch is not `epoch` (0: there is no item).
+    pub async fn adopt(
+        &self,
+        cluster: &str,
+        epoch: u64,
+        writer: &str,
+        timeline: u32,
+        synchronous: &Synchronous,
+    ) -> Result<(), Failure> {
+        let names = synchronous.names.iter().map(|name| text(name)).collect();
+        let write = Write {
+            set: "#epoch = :next, #phase = :steady, #writer = :writer, #timeline = :timeline, \
+                  #synchronous_required = :required, #synchronous_names = :names",
+            remove: "",
+            only_if: "attribute_not_exists(#writer) AND (attribute_not_exists(#epoch) OR \
+                      (#epoch = :epoch AND #phase = :steady))",
+            values: vec![
+                (":epoch", number(epoch)),
+                (":next", number(epoch + 1)),
+                (":steady", text(item::STEADY)),
+                (":writer", text(writer)),
+                (":timeline", number(u64::from(timeline))),
+                (":required", number(u64::from(synchronous.required))),
+                (":names", AttributeValue::L(names)),
             ],
         };
         self.write(cluster, write).await

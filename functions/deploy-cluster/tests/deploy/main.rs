@@ -1,9 +1,15 @@
 //! `deploy-cluster` against a scripted outside, and what it renders.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop")]
 
+mod broken_specs;
+mod deletion;
+mod failed;
 mod golden;
+mod parts;
+mod plan;
 mod records;
 mod scripted;
 mod spec;
 mod stack;
+mod status;
 mod walk;

@@ -1,9 +1,13 @@
 //! An account that is a value: it does what AWS would, and writes it down.
 
+mod outside;
+
 use deploy_cluster::{
-    Answer, Reply, handle,
+    Answer, Reply,
+    deletion::Deletion,
+    handle,
     outside::{
-        Change, ChangeSetPhase, ChangeSetSeen, NetworkSeen, NewChangeSet, Outside, Settings, StackSeen, TlsSeen,
+        Certificate, Change, ChangeSetPhase, EventSeen, NetworkSeen, ResourceSeen, Settings, SetupProblem, StackSeen,
     },
     placeholder,
 };
@@ -13,31 +17,53 @@ use domain::{
     lsn::Lsn,
     policy::Policy,
     records::RecordsSeen,
+    spec::Spec,
     state::{State, Synchronous},
 };
-use reconcile::{Failure, failed};
 use serde_json::{Value, json};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     sync::{Mutex, MutexGuard},
     time::Duration,
 };
-use template::Subnet;
+use template::Part;
 
 /// The account as it is now.
+#[derive(Clone)]
 pub struct Account {
+    pub now_ms: u64,
     pub network: NetworkSeen,
-    pub tls: Option<TlsSeen>,
+    /// What is in the fleet's bucket.
+    pub objects: BTreeMap<String, Vec<u8>>,
+    /// Names of secrets beside the certificate.
+    pub secrets: BTreeSet<String>,
+    pub tls: Option<Certificate>,
     pub state: Option<State>,
+    /// What hosts wrote of their setup, by logical id.
+    pub setup: BTreeMap<String, SetupProblem>,
+    pub deletion: Option<Deletion>,
     pub stack: Option<StackSeen>,
     pub template: Value,
-    pub change_sets: BTreeMap<String, (ChangeSetPhase, Value)>,
+    pub resources: Vec<ResourceSeen>,
+    /// Of the stack's last change, the newest first.
+    pub events: Vec<EventSeen>,
+    /// With when they were made.
+    pub change_sets: BTreeMap<String, (ChangeSetPhase, Value, u64)>,
+    /// How often a change set is looked at before it is there.
+    pub looks_until_made: u32,
     /// How a change set looks that is made now.
     pub next_phase: ChangeSetPhase,
     pub card: Option<Card>,
     pub records: RecordsSeen,
     pub members: Vec<Sql>,
+    /// Marks of what was told: `true` for good.
+    pub told: BTreeMap<String, bool>,
+    /// Pages: subject and text.
+    pub pages: Vec<(String, String)>,
+    pub page_fails: bool,
+    /// Whether every call lets others go first.
+    pub yields: bool,
     /// What was changed, in order.
     pub done: Vec<String>,
     /// Calls until one fails.
@@ -131,6 +157,17 @@ pub fn orders() -> Value {
     json!({ "name": "orders", "topology": "ec2-streaming" })
 }
 
+/// A cluster of two Regions.
+pub fn shop() -> Value {
+    json!({
+        "name": "shop", "topology": "ec2-patroni", "backups": {},
+        "dr": {
+            "primary_region": "us-east-1", "region": "us-west-2",
+            "primary_cidr": "10.0.0.0/16", "cidr": "10.1.0.0/16",
+        },
+    })
+}
+
 pub fn schedule() -> Value {
     json!({ "source": "aws.events", "detail-type": "Scheduled Event", "detail": {} })
 }
@@ -147,7 +184,12 @@ pub fn stack_event(status: &str) -> Value {
 impl Scripted {
     /// An account with the fleet `example` and no cluster.
     pub fn new() -> Self {
-        let fleet = placeholder::fleet();
+        Scripted::of(&Spec::new("orders"), Part::Primary)
+    }
+
+    /// The same in the Region that has this part of a cluster.
+    pub fn of(spec: &Spec, part: Part) -> Self {
+        let fleet = placeholder::fleet(spec, part);
         let settings = Settings {
             fleet: fleet.name,
             region: fleet.region,
@@ -157,18 +199,36 @@ impl Scripted {
             functions_security_group_id: fleet.functions_security_group_id,
             pages_topic_arn: fleet.pages_topic_arn,
             state_table: fleet.state_table,
+            bucket: fleet.bucket,
+        };
+        let network = NetworkSeen {
+            cidrs: fleet.client_cidrs,
+            subnets: fleet.subnets.into_iter().map(Some).collect(),
+            route_tables: fleet.route_table_ids,
         };
         let account = Account {
-            network: NetworkSeen { cidrs: fleet.client_cidrs, subnets: fleet.subnets.into_iter().map(Some).collect() },
+            now_ms: 1_800_000_000_000,
+            network,
+            objects: BTreeMap::new(),
+            secrets: BTreeSet::new(),
             tls: None,
             state: None,
+            setup: BTreeMap::new(),
+            deletion: None,
             stack: None,
             template: Value::Null,
+            resources: Vec::new(),
+            events: Vec::new(),
             change_sets: BTreeMap::new(),
+            looks_until_made: 0,
             next_phase: ChangeSetPhase::Ready(vec![added("AWS::EC2::Instance")]),
             card: None,
             records: RecordsSeen::default(),
             members: Vec::new(),
+            told: BTreeMap::new(),
+            pages: Vec::new(),
+            page_fails: false,
+            yields: false,
             done: Vec::new(),
             calls_left: usize::MAX,
             lost_answer: false,
@@ -183,6 +243,11 @@ impl Scripted {
         world.complete_stack();
         world.now().done.clear();
         world
+    }
+
+    /// Another one, as this one is now.
+    pub fn copy(&self) -> Self {
+        Scripted { settings: self.settings.clone(), account: Mutex::new(self.now().clone()) }
     }
 
     pub fn now(&self) -> MutexGuard<'_, Account> {
@@ -200,13 +265,33 @@ impl Scripted {
         let account = &mut *account;
         let stack = account.stack.as_mut().unwrap();
         assert!(stack.status.ends_with("_IN_PROGRESS") && stack.status != "REVIEW_IN_PROGRESS", "{}", stack.status);
+        account.now_ms += 6 * 60_000;
         stack.status = stack.status.replace("_IN_PROGRESS", "_COMPLETE");
+        let status = stack.status.clone();
+        account.happens("the stack", &status, None);
+        if status == "DELETE_COMPLETE" {
+            account.stack = None;
+            account.card = None;
+            account.members = Vec::new();
+            return;
+        }
         account.card = Some(card());
         account.members = serving(&[2, 3]);
         let epoch = account.state.as_ref().map_or(0, |state| state.epoch);
         if account.state.as_ref().is_none_or(|state| state.writer.is_none()) {
             account.state = Some(claimed(epoch + 1));
         }
+    }
+
+    /// Lets CloudFormation fail with one resource, and come to this state.
+    pub fn fail_stack(&self, logical_id: &str, reason: &str, status: &str) {
+        let mut account = self.now();
+        let failed = if status.starts_with("DELETE") { "DELETE_FAILED" } else { "CREATE_FAILED" };
+        account.now_ms += 90_000;
+        account.happens(logical_id, failed, Some(reason));
+        account.happens("Member3", failed, Some("Resource creation cancelled"));
+        account.happens("the stack", status, Some("The following resource(s) failed to create"));
+        account.stack.as_mut().unwrap().status = status.into();
     }
 
     /// One call, which must succeed, about one cluster.
@@ -222,22 +307,31 @@ impl Scripted {
         std::mem::take(&mut self.now().done)
     }
 
-    /// One call: counted, written down if it changes something, and failing when its time has come.
-    fn call<T>(
-        &self,
-        what: Option<String>,
-        effect: impl FnOnce(&mut Account) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
-        let mut account = self.now();
-        let cut = || failed::<&str>("any")("the function was cut short");
-        if account.calls_left == 0 {
-            return Err(cut());
+    /// The subjects of the pages since the last time this was asked.
+    pub fn told(&self) -> Vec<String> {
+        std::mem::take(&mut self.now().pages).into_iter().map(|(subject, _)| subject).collect()
+    }
+}
+
+impl Account {
+    /// CloudFormation notes what happened to a resource, or to the stack.
+    pub fn happens(&mut self, logical_id: &str, status: &str, reason: Option<&str>) {
+        let is_stack = logical_id == "the stack";
+        let begins =
+            is_stack && ["CREATE", "UPDATE", "DELETE"].iter().any(|verb| status == format!("{verb}_IN_PROGRESS"));
+        if begins {
+            self.events.clear();
         }
-        account.calls_left -= 1;
-        let is_last = account.calls_left == 0 && account.lost_answer;
-        account.done.extend(what);
-        let result = effect(&mut account);
-        if is_last { Err(cut()) } else { result }
+        let event = EventSeen {
+            id: format!("{}-{}", self.now_ms, self.events.len()),
+            logical_id: logical_id.into(),
+            kind: if is_stack { "AWS::CloudFormation::Stack" } else { "AWS::EC2::Instance" }.into(),
+            status: status.into(),
+            reason: reason.map(str::to_owned),
+            at_ms: self.now_ms,
+            is_stack,
+        };
+        self.events.insert(0, event);
     }
 }
 
@@ -253,155 +347,5 @@ pub fn modified(kind: &str, replacement: &str, target: &str) -> Change {
         kind: kind.into(),
         replacement,
         targets: vec![target.into()],
-    }
-}
-
-impl Outside for Scripted {
-    fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
-    async fn network(&self, subnet_ids: &[String]) -> Result<NetworkSeen, Failure> {
-        self.call(None, |account| {
-            let known = |id: &String| account.network.subnets.iter().flatten().find(|subnet| subnet.id == *id).cloned();
-            let subnets: Vec<Option<Subnet>> = subnet_ids.iter().map(known).collect();
-            Ok(NetworkSeen { cidrs: account.network.cidrs.clone(), subnets })
-        })
-    }
-
-    async fn image(&self, parameter: &str) -> Result<String, Failure> {
-        assert_eq!(parameter, "/aws/service/debian/release/12/latest/arm64");
-        self.call(None, |_| Ok("ami-1".into()))
-    }
-
-    async fn tls(&self, _: &str) -> Result<Option<TlsSeen>, Failure> {
-        self.call(None, |account| Ok(account.tls.clone()))
-    }
-
-    async fn create_tls(&self, cluster: &str, names: &[String]) -> Result<(), Failure> {
-        self.call(Some(format!("create certificate of {cluster} for {}", names.join(", "))), |account| {
-            assert!(account.tls.is_none(), "a second certificate would shut out members with the first");
-            account.tls = Some(TlsSeen { tls: placeholder::tls(), names: names.to_vec() });
-            Ok(())
-        })
-    }
-
-    async fn state(&self, _: &str) -> Result<Option<State>, Failure> {
-        self.call(None, |account| Ok(account.state.clone()))
-    }
-
-    async fn unclaim(&self, cluster: &str) -> Result<(), Failure> {
-        self.call(Some(format!("unclaim {cluster}")), |account| {
-            let status = account.stack.as_ref().map_or("", |stack| &stack.status);
-            assert!(matches!(status, "" | "REVIEW_IN_PROGRESS"), "its members may be running: {status}");
-            account.state.as_mut().unwrap().writer = None;
-            Ok(())
-        })
-    }
-
-    async fn stack(&self, name: &str) -> Result<Option<StackSeen>, Failure> {
-        assert_eq!(name, "understudy-example-orders");
-        self.call(None, |account| Ok(account.stack.clone()))
-    }
-
-    async fn planned_stacks(&self) -> Result<Vec<String>, Failure> {
-        self.call(None, |account| {
-            let planned = account.stack.as_ref().is_some_and(|stack| stack.status == "REVIEW_IN_PROGRESS");
-            Ok(planned.then(|| "understudy-example-orders".to_owned()).into_iter().collect())
-        })
-    }
-
-    async fn template(&self, _: &str) -> Result<Value, Failure> {
-        self.call(None, |account| Ok(account.template.clone()))
-    }
-
-    async fn open_change_sets(&self, _: &str) -> Result<Vec<String>, Failure> {
-        self.call(None, |account| {
-            let open = account.change_sets.iter().filter(|(_, (phase, _))| *phase != ChangeSetPhase::Over);
-            Ok(open.map(|(name, _)| name.clone()).collect())
-        })
-    }
-
-    async fn change_set(&self, _: &str, name: &str) -> Result<Option<ChangeSetSeen>, Failure> {
-        self.call(None, |account| {
-            let found = account.change_sets.get(name);
-            Ok(found.map(|(phase, _)| ChangeSetSeen { name: name.to_owned(), phase: phase.clone() }))
-        })
-    }
-
-    async fn create_change_set(&self, new: &NewChangeSet) -> Result<(), Failure> {
-        let kind = if new.new_stack { "new stack" } else { "update" };
-        self.call(Some(format!("create change set: {kind}, image {:?}", new.image)), |account| {
-            let exists = account.stack.as_ref().is_some_and(|stack| stack.status != "REVIEW_IN_PROGRESS");
-            assert_eq!(exists, !new.new_stack, "CloudFormation refuses the other type");
-            if account.stack.is_none() {
-                account.stack = Some(StackSeen {
-                    id: "stack/1".into(),
-                    status: "REVIEW_IN_PROGRESS".into(),
-                    reason: None,
-                    changed_at: "0".into(),
-                    parameters: vec![],
-                });
-            }
-            let body = serde_json::from_str(&new.body).unwrap();
-            let phase = account.next_phase.clone();
-            account.change_sets.entry(new.name.clone()).or_insert((phase, body));
-            Ok(())
-        })
-    }
-
-    async fn execute_change_set(&self, _: &str, name: &str) -> Result<(), Failure> {
-        self.call(Some("execute change set".into()), |account| {
-            let (phase, body) = account.change_sets.get_mut(name).unwrap();
-            assert!(matches!(phase, ChangeSetPhase::Ready(_)), "{phase:?}");
-            *phase = ChangeSetPhase::Over;
-            account.template = body.clone();
-            let stack = account.stack.as_mut().unwrap();
-            let creates = stack.status == "REVIEW_IN_PROGRESS";
-            stack.status = if creates { "CREATE_IN_PROGRESS" } else { "UPDATE_IN_PROGRESS" }.into();
-            stack.changed_at = (stack.changed_at.parse::<u32>().unwrap() + 1).to_string();
-            stack.parameters = vec!["ImageId".into()];
-            Ok(())
-        })
-    }
-
-    async fn delete_change_set(&self, _: &str, name: &str) -> Result<(), Failure> {
-        self.call(Some("delete change set".into()), |account| {
-            account.change_sets.remove(name);
-            Ok(())
-        })
-    }
-
-    async fn cards(&self) -> Result<Vec<Card>, Failure> {
-        self.call(None, |account| Ok(account.card.clone().into_iter().collect()))
-    }
-
-    async fn card(&self, _: &str) -> Result<Option<Card>, Failure> {
-        self.call(None, |account| Ok(account.card.clone()))
-    }
-
-    async fn records(&self, _: &Records) -> Result<RecordsSeen, Failure> {
-        self.call(None, |account| Ok(account.records.clone()))
-    }
-
-    async fn move_writer(&self, _: &Records, from: Option<(IpAddr, u64)>, to: (IpAddr, u64)) -> Result<(), Failure> {
-        self.call(Some(format!("writer record {from:?} -> {to:?}")), |account| {
-            let seen = account.records.writer.first().copied().zip(account.records.epoch);
-            assert_eq!(seen, from, "Route 53 refuses the batch");
-            account.records.writer = vec![to.0];
-            account.records.epoch = Some(to.1);
-            Ok(())
-        })
-    }
-
-    async fn set_readers(&self, _: &Records, addresses: &[IpAddr]) -> Result<(), Failure> {
-        self.call(Some(format!("reader record -> {addresses:?}")), |account| {
-            account.records.reader = addresses.to_vec();
-            Ok(())
-        })
-    }
-
-    async fn probe(&self, _: &Card) -> Result<Vec<Sql>, Failure> {
-        self.call(None, |account| Ok(account.members.clone()))
     }
 }

@@ -54,8 +54,10 @@ async fn walk(world: impl Fn() -> Scripted, start: &Value, then: &Value, end: &[
 async fn a_deployment_cut_short_anywhere_is_finished_by_the_same_call() {
     let end = [
         "create certificate of orders for orders-rw.db.internal, orders-ro.db.internal",
+        "put nodes",
         "unclaim orders",
         r#"create change set: new stack, image Is("ami-1")"#,
+        "protect true",
         "execute change set",
         "reader record -> [10.0.0.2, 10.0.0.3]",
         "writer record Some((10.0.0.2, 4)) -> (10.0.0.1, 5)",

@@ -46,7 +46,8 @@ async fn a_stack_is_read_with_what_tells_one_version_of_it_from_the_next() {
         <StackStatus>UPDATE_ROLLBACK_COMPLETE</StackStatus><StackStatusReason>no</StackStatusReason>\
         <CreationTime>2026-11-21T01:00:00Z</CreationTime><LastUpdatedTime>2026-11-21T02:00:00.5Z</LastUpdatedTime>\
         <Parameters><member><ParameterKey>ImageId</ParameterKey><ParameterValue>ami-1</ParameterValue></member></Parameters>\
-        </member>";
+        <Tags><member><Key>understudy:part</Key><Value>dr</Value></member></Tags>\
+        <EnableTerminationProtection>true</EnableTerminationProtection></member>";
     let (config, replay) = script([stacks(members)]);
     let stack = CloudFormation::new(&config).stack(STACK).await.unwrap();
     let expected = Stack {
@@ -54,7 +55,10 @@ async fn a_stack_is_read_with_what_tells_one_version_of_it_from_the_next() {
         status: "UPDATE_ROLLBACK_COMPLETE".into(),
         reason: Some("no".into()),
         changed_at: "2026-11-21T02:00:00.5Z".into(),
+        changed_at_ms: 1_795_226_400_500,
         parameters: vec!["ImageId".into()],
+        tags: vec![("understudy:part".into(), "dr".into())],
+        protected: true,
     };
     assert_eq!(stack, Some(expected));
     let form = replay.only().form();
@@ -83,16 +87,32 @@ async fn a_refusal_names_the_call_and_the_stack() {
 }
 
 #[tokio::test]
-async fn only_stacks_of_the_fleet_that_are_planned_are_listed() {
-    let body = "<ListStacksResponse><ListStacksResult><StackSummaries>\
-        <member><StackName>understudy-lab-orders</StackName><StackStatus>REVIEW_IN_PROGRESS</StackStatus><CreationTime>2026-11-21T01:00:00Z</CreationTime></member>\
-        <member><StackName>other</StackName><StackStatus>REVIEW_IN_PROGRESS</StackStatus><CreationTime>2026-11-21T01:00:00Z</CreationTime></member>\
-        </StackSummaries></ListStacksResult></ListStacksResponse>";
+async fn only_stacks_of_the_fleet_that_have_not_come_to_a_good_end_are_listed() {
+    let member = |name: &str, status: &str| {
+        format!(
+            "<member><StackName>{name}</StackName><StackStatus>{status}</StackStatus>\
+             <CreationTime>2026-11-21T01:00:00Z</CreationTime></member>"
+        )
+    };
+    let body = format!(
+        "<ListStacksResponse><ListStacksResult><StackSummaries>{}{}</StackSummaries></ListStacksResult></ListStacksResponse>",
+        member(STACK, "ROLLBACK_COMPLETE"),
+        member("other", "REVIEW_IN_PROGRESS")
+    );
     let (config, replay) = answer(200, body);
-    let planned = CloudFormation::new(&config).planned("understudy-lab-").await.unwrap();
-    assert_eq!(planned, [STACK]);
-    let expected = ("StackStatusFilter.member.1".to_owned(), "REVIEW_IN_PROGRESS".to_owned());
-    assert!(replay.only().form().contains(&expected));
+    let found = CloudFormation::new(&config).unsettled("understudy-lab-").await.unwrap();
+    let changed_at_ms = 1_795_222_800_000;
+    assert_eq!(found, [Unsettled { name: STACK.into(), status: "ROLLBACK_COMPLETE".into(), changed_at_ms }]);
+    let form = replay.only().form();
+    let asked: Vec<&str> = form
+        .iter()
+        .filter(|(name, _)| name.starts_with("StackStatusFilter"))
+        .map(|(_, value)| value.as_str())
+        .collect();
+    assert!(asked.contains(&"REVIEW_IN_PROGRESS") && asked.contains(&"DELETE_FAILED"), "{asked:?}");
+    for settled in ["CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "DELETE_COMPLETE"] {
+        assert!(!asked.contains(&settled), "{settled}");
+    }
 }
 
 #[tokio::test]
@@ -152,7 +172,8 @@ async fn all_pages_of_changes_are_read() {
 async fn open_change_sets_are_those_that_may_still_be_executed() {
     let summary = |name: &str, status: &str, execution: &str| {
         format!(
-            "<member><ChangeSetName>{name}</ChangeSetName><Status>{status}</Status><ExecutionStatus>{execution}</ExecutionStatus></member>"
+            "<member><ChangeSetName>{name}</ChangeSetName><Status>{status}</Status><ExecutionStatus>{execution}</ExecutionStatus>\
+             <CreationTime>1970-01-01T00:00:07Z</CreationTime></member>"
         )
     };
     let summaries = [
@@ -169,7 +190,9 @@ async fn open_change_sets_are_those_that_may_still_be_executed() {
             summaries.concat()
         ),
     );
-    assert_eq!(CloudFormation::new(&config).open_change_sets(STACK).await.unwrap(), ["a", "b", "e"]);
+    let open = CloudFormation::new(&config).open_change_sets(STACK).await.unwrap();
+    let expected = ["a", "b", "e"].map(|name| OpenChangeSet { name: name.into(), created_at_ms: 7_000 });
+    assert_eq!(open, expected);
 }
 
 fn new(parameters: &'static [(&'static str, Option<&'static str>)]) -> NewChangeSet<'static> {
@@ -177,7 +200,7 @@ fn new(parameters: &'static [(&'static str, Option<&'static str>)]) -> NewChange
         stack: STACK,
         name: "understudy-1",
         new_stack: true,
-        body: "{}",
+        template: Template::Body("{}"),
         parameters,
         tags: &[],
         role_arn: "arn:role",
@@ -206,11 +229,14 @@ async fn a_change_set_is_asked_for_with_role_token_and_parameters() {
     assert!(!form.iter().any(|(name, _)| name.contains("UsePreviousValue")));
 
     let (config, replay) = answer(200, made);
+    let template = Template::Url("https://s3.eu-west-1.amazonaws.com/b/k");
     CloudFormation::new(&config)
-        .create_change_set(&NewChangeSet { new_stack: false, ..new(&[("ImageId", None)]) })
+        .create_change_set(&NewChangeSet { new_stack: false, template, ..new(&[("ImageId", None)]) })
         .await
         .unwrap();
     let form = replay.only().form();
+    assert!(form.contains(&("TemplateURL".into(), "https://s3.eu-west-1.amazonaws.com/b/k".into())));
+    assert!(!form.iter().any(|(name, _)| name == "TemplateBody"));
     assert!(form.contains(&("Parameters.member.1.UsePreviousValue".into(), "true".into())));
     assert!(!form.iter().any(|(name, _)| name.contains("ParameterValue")));
     assert!(form.contains(&("ChangeSetType".into(), "UPDATE".into())));
@@ -244,4 +270,84 @@ async fn a_template_that_is_not_json_is_not_ours() {
 
     let (config, _replay) = answer(200, body("a: 1"));
     assert_eq!(kind(&CloudFormation::new(&config).template(STACK).await.unwrap_err()), "broken");
+}
+
+fn events(members: &[String], next: &str) -> Reply {
+    let next = if next.is_empty() { String::new() } else { format!("<NextToken>{next}</NextToken>") };
+    let members = members.concat();
+    let body = format!(
+        "<DescribeStackEventsResponse><DescribeStackEventsResult><StackEvents>{members}</StackEvents>{next}\
+         </DescribeStackEventsResult></DescribeStackEventsResponse>"
+    );
+    Reply::Http(200, body)
+}
+
+fn event(id: &str, logical_id: &str, status: &str, reason: &str) -> String {
+    let (kind, physical) =
+        if logical_id == STACK { ("AWS::CloudFormation::Stack", "arn:1") } else { ("AWS::EC2::Instance", "i-1") };
+    format!(
+        "<member><StackId>arn:1</StackId><EventId>{id}</EventId><StackName>{STACK}</StackName>\
+         <LogicalResourceId>{logical_id}</LogicalResourceId><PhysicalResourceId>{physical}</PhysicalResourceId>\
+         <ResourceType>{kind}</ResourceType><Timestamp>1970-01-01T00:00:07Z</Timestamp>\
+         <ResourceStatus>{status}</ResourceStatus><ResourceStatusReason>{reason}</ResourceStatusReason></member>"
+    )
+}
+
+#[tokio::test]
+async fn the_events_of_the_last_change_are_read_back_to_its_beginning() {
+    let first = [event("4", STACK, "ROLLBACK_IN_PROGRESS", "no"), event("3", "Member1", "CREATE_FAILED", "too small")];
+    let second =
+        [event("2", STACK, "CREATE_IN_PROGRESS", "User Initiated"), event("1", STACK, "REVIEW_IN_PROGRESS", "")];
+    let (config, replay) = script([events(&first, "t"), events(&second, "more")]);
+    let found = CloudFormation::new(&config).last_change("arn:1").await.unwrap();
+    assert_eq!(found.iter().map(|event| event.id.as_str()).collect::<Vec<_>>(), ["4", "3", "2"]);
+    let failed = Event {
+        id: "3".into(),
+        logical_id: "Member1".into(),
+        kind: "AWS::EC2::Instance".into(),
+        status: "CREATE_FAILED".into(),
+        reason: Some("too small".into()),
+        at_ms: 7_000,
+        is_stack: false,
+    };
+    assert_eq!(found[1], failed);
+    assert!(found[2].begins() && found[2].is_stack && !found[0].begins());
+    assert_eq!(replay.asked().len(), 2, "what was before the change is not asked for");
+
+    let (config, _replay) = script([error("ValidationError", "Stack [x] does not exist")]);
+    assert_eq!(CloudFormation::new(&config).last_change("x").await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_stack_is_deleted_by_its_arn_unless_it_is_protected() {
+    let (config, replay) = answer(200, "<DeleteStackResponse></DeleteStackResponse>");
+    CloudFormation::new(&config).delete_stack("arn:1", "arn:role", "t").await.unwrap();
+    let form = replay.only().form();
+    for (name, value) in [("StackName", "arn:1"), ("RoleARN", "arn:role"), ("ClientRequestToken", "t")] {
+        assert!(form.contains(&(name.into(), value.into())), "no {name}={value} in {form:?}");
+    }
+    let protected = "Stack [arn:1] cannot be deleted while TerminationProtection is enabled";
+    let (config, _replay) = script([error("ValidationError", protected)]);
+    let failure = CloudFormation::new(&config).delete_stack("arn:1", "arn:role", "t").await.unwrap_err();
+    assert_eq!(kind(&failure), "lost race", "{failure}");
+    let (config, _replay) = script([error("ValidationError", "Stack [arn:1] does not exist")]);
+    CloudFormation::new(&config).delete_stack("arn:1", "arn:role", "t").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stack_is_protected_and_its_resources_are_listed() {
+    let done = "<UpdateTerminationProtectionResponse><UpdateTerminationProtectionResult><StackId>arn:1</StackId>\
+        </UpdateTerminationProtectionResult></UpdateTerminationProtectionResponse>";
+    let (config, replay) = answer(200, done);
+    CloudFormation::new(&config).protect(STACK, true).await.unwrap();
+    assert!(replay.only().form().contains(&("EnableTerminationProtection".into(), "true".into())));
+
+    let body = "<ListStackResourcesResponse><ListStackResourcesResult><StackResourceSummaries><member>\
+        <LogicalResourceId>Member1</LogicalResourceId><ResourceType>AWS::EC2::Instance</ResourceType>\
+        <ResourceStatus>DELETE_COMPLETE</ResourceStatus><LastUpdatedTimestamp>2026-11-21T01:00:00Z</LastUpdatedTimestamp>\
+        </member></StackResourceSummaries></ListStackResourcesResult></ListStackResourcesResponse>";
+    let (config, _replay) = answer(200, body);
+    let expected =
+        Resource { logical_id: "Member1".into(), kind: "AWS::EC2::Instance".into(), status: "DELETE_COMPLETE".into() };
+    assert_eq!(CloudFormation::new(&config).resources(STACK).await.unwrap(), [expected]);
 }

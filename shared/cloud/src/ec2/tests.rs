@@ -168,3 +168,23 @@ async fn what_ec2_refuses() {
     );
     assert_eq!(replay.asked().len(), 3);
 }
+
+#[tokio::test]
+async fn a_start_and_a_reboot_name_one_instance() {
+    let (config, replay) = answer(200, "<StartInstancesResponse><instancesSet/></StartInstancesResponse>");
+    Ec2::new(&config).start("i-1").await.unwrap();
+    let form = replay.only().form();
+    assert_eq!(form[0], ("Action".into(), "StartInstances".into()));
+    assert!(form.contains(&("InstanceId.1".into(), "i-1".into())), "{form:?}");
+    let (config, replay) = answer(200, "<RebootInstancesResponse><return>true</return></RebootInstancesResponse>");
+    Ec2::new(&config).reboot("i-1").await.unwrap();
+    let form = replay.only().form();
+    assert_eq!(form[0], ("Action".into(), "RebootInstances".into()));
+    assert!(form.contains(&("InstanceId.1".into(), "i-1".into())), "{form:?}");
+    for order in ["start", "reboot"] {
+        let (config, _) = script([error(400, "InvalidInstanceID.NotFound", "no such instance")]);
+        let ec2 = Ec2::new(&config);
+        let failed = if order == "start" { ec2.start("i-1").await } else { ec2.reboot("i-1").await };
+        assert_eq!(kind(&failed.unwrap_err()), "broken", "{order}");
+    }
+}

@@ -341,3 +341,17 @@ async fn denied_is_broken_and_names_the_zone() {
          authorized (request r-1)); does this function's role permit route53:ListResourceRecordSets there?"
     );
 }
+
+#[tokio::test]
+async fn the_records_of_a_cluster_that_is_gone_are_deleted_exactly_and_at_once() {
+    let (config, replay) = script([all(), done()]);
+    Route53::new(&config).remove(&records()).await.unwrap();
+    let batch = &replay.asked()[1].body;
+    assert_eq!(batch.matches("<Action>DELETE</Action>").count(), 3, "{batch}");
+    for value in ["10.0.1.10", "10.0.2.10", "10.0.3.10", "epoch=6"] {
+        assert!(batch.contains(value), "no {value} in {batch}");
+    }
+    let (config, replay) = script([page(&[]), page(&[]), page(&[])]);
+    Route53::new(&config).remove(&records()).await.unwrap();
+    assert_eq!(replay.asked().len(), 3, "nothing is there, so nothing is changed");
+}

@@ -7,7 +7,7 @@ use aws_sdk_ssm::{
     operation::get_command_invocation::GetCommandInvocationOutput,
     types::CommandInvocationStatus,
 };
-use domain::rejoin::{CommandSeen, Order, SCRIPT, Sent};
+use domain::rejoin::{CommandSeen, Order, Sent};
 use reconcile::Failure;
 
 const SEND: &str = "ssm:SendCommand";
@@ -43,7 +43,7 @@ impl Ssm {
             .instance_ids(instance)
             .comment(&order.comment)
             .timeout_seconds(DELIVERY_S)
-            .parameters("commands", vec![SCRIPT.to_owned()])
+            .parameters("commands", vec![order.script.to_owned()])
             .parameters("executionTimeout", vec![EXECUTION_S.to_owned()]);
         let once = Builder::new().retry_config(RetryConfig::disabled());
         match request.customize().config_override(once).send().await {
@@ -130,7 +130,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn order() -> Order {
-        Order { comment: "Understudy rejoin, epoch 7, attempt 1".to_owned() }
+        Order { comment: "Understudy rejoin, epoch 7, attempt 1".to_owned(), script: domain::rejoin::SCRIPT }
     }
 
     fn ssm(config: &SdkConfig) -> Ssm {
