@@ -72,6 +72,8 @@ class LocalAws:
         self.ports = (os.environ.get("CANARY_GATEWAY_PORT") or str(free_port()),
                       os.environ.get("CANARY_CONTROL_PORT") or str(free_port()))
         self.gateway, self.control = (f"http://127.0.0.1:{port}" for port in self.ports)
+        # Tests run side by side, and their balancers listen at the same ports.
+        self.front_network = f"127.1.{int(self.ports[1]) % 250}"
         self.start()
 
     def start(self) -> None:
@@ -84,6 +86,7 @@ class LocalAws:
                  "LAB_START_SECONDS": str(START_SECONDS), "LAB_CREDENTIAL_SECONDS": "3",
                  "LAB_UNANSWERED_SECONDS": str(UNANSWERED_SECONDS),
                  "LAB_MIN_DELIVERY_SECONDS": "1", "LAB_DISK_MIB": "512",
+                 "LAB_FRONT_NETWORK": self.front_network,
                  "LAMBDA_ASYNC_RETRY_BASE_SECONDS": "0.1", "AWS_PROFILE": "must-not-leak"})
         self.ready = self.process.stdout.readline().decode()
         if not self.ready.startswith("ready"):
@@ -245,6 +248,21 @@ def processes_inside(directory: Path) -> dict[int, str]:
         except OSError:
             continue
     return found
+
+
+def enable(*names: str, restart: str = "1", kill_mode: str = "mixed") -> str:
+    """Lines of user data that enable a service for each script of /opt/understudy, as setup.sh does."""
+    return "".join(f"""
+mkdir -p "$ROOT/opt/understudy" "$ROOT/etc/understudy"
+cat > "$ROOT/opt/understudy/understudy-{name}.service" <<'END'
+[Service]
+ExecStart=/bin/bash /opt/understudy/{name}.sh
+Restart=always
+RestartSec={restart}
+KillMode={kill_mode}
+END
+echo understudy-{name}.service >> "$ROOT/etc/understudy/units"
+""" for name in names)
 
 
 def encoded(script: str) -> str:

@@ -14,57 +14,10 @@ import stacks
 from ministack.services import ec2
 from ministack.services.cloudformation import provisioners
 from ministack_api import CallFailed, call_ec2
+from properties import Created, boolean, changed, forgiving, known, retag, tagged, typed
 
-Created = tuple[str, dict]
 # Well above what any change of state takes here.
 TERMINATION_TIMEOUT = 30.0 + settings.STOP_SECONDS
-
-
-# -- properties ----------------------------------------------------------
-
-
-def _known(resource_type: str, props: dict, names: set[str]) -> dict:
-    """The properties that are set; ValueError for one that the lab does not know."""
-    if unknown := set(props) - names:
-        raise ValueError(f"{resource_type}: the lab does not know {', '.join(sorted(unknown))}")
-    return {name: value for name, value in props.items() if value not in (None, "")}
-
-
-def _typed(value: object, **types: Callable) -> object:
-    """`value` with its named members, at any depth, as the API wants them: numbers and booleans."""
-    if isinstance(value, list):
-        return [_typed(v, **types) for v in value]
-    if isinstance(value, dict):
-        return {k: types[k](v) if k in types else _typed(v, **types) for k, v in value.items()}
-    return value
-
-
-def _boolean(value: object) -> bool:
-    return str(value).lower() == "true"
-
-
-def _tagged(props: dict, kind: str) -> dict:
-    """`props` with Tags in the form in which the EC2 API takes them."""
-    tags = props.pop("Tags", None)
-    return {**props, "TagSpecifications": [{"ResourceType": kind, "Tags": tags}]} if tags else props
-
-
-def _retag(resource_id: str, old: dict, new: dict) -> None:
-    """Replaces the tags the old template set by those of the new one."""
-    provisioners._ec2_apply_tags(resource_id, new, old)
-
-
-def _changed(old: dict, new: dict) -> set[str]:
-    return {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
-
-
-def _forgiving(missing: str, operation: str, **arguments) -> None:
-    """Deletes; what is gone already is deleted."""
-    try:
-        call_ec2(operation, **arguments)
-    except CallFailed as failed:
-        if not str(failed).startswith(missing):
-            raise
 
 
 # -- AWS::EC2::NetworkInterface ------------------------------------------
@@ -73,13 +26,16 @@ INTERFACE = {"SubnetId", "PrivateIpAddress", "GroupSet", "Description", "Tags"}
 
 
 def _create_interface(_logical_id: str, props: dict, _stack_name: str) -> Created:
-    given = _known("AWS::EC2::NetworkInterface", props, INTERFACE)
+    given = known("AWS::EC2::NetworkInterface", props, INTERFACE)
     if "GroupSet" in given:
         given["Groups"] = given.pop("GroupSet")
-    made = call_ec2("CreateNetworkInterface", **_tagged(given, "network-interface"))["NetworkInterface"]
-    return made["NetworkInterfaceId"], {
-        "Id": made["NetworkInterfaceId"], "VpcId": made["VpcId"],
-        "PrimaryPrivateIpAddress": made["PrivateIpAddress"]}
+    made = call_ec2("CreateNetworkInterface", **tagged(given, "network-interface"))["NetworkInterface"]
+    return made["NetworkInterfaceId"], _interface_attributes(made)
+
+
+def _interface_attributes(interface: dict) -> dict:
+    return {"Id": interface["NetworkInterfaceId"], "VpcId": interface["VpcId"],
+            "PrimaryPrivateIpAddress": interface["PrivateIpAddress"]}
 
 
 def _update_interface(interface_id: str, old: dict, new: dict, _stack_name: str) -> Created:
@@ -88,12 +44,12 @@ def _update_interface(interface_id: str, old: dict, new: dict, _stack_name: str)
     interface["Groups"] = [
         {"GroupId": g, "GroupName": ec2._security_groups.get(g, {}).get("GroupName", g)}
         for g in new.get("GroupSet") or [ec2._DEFAULT_SG_ID]]
-    _retag(interface_id, old, new)
-    return interface_id, {}
+    retag(interface_id, old, new)
+    return interface_id, _interface_attributes(interface)
 
 
 def _delete_interface(interface_id: str, _props: dict) -> None:
-    _forgiving("InvalidNetworkInterfaceID.NotFound", "DeleteNetworkInterface", NetworkInterfaceId=interface_id)
+    forgiving("InvalidNetworkInterfaceID.NotFound", "DeleteNetworkInterface", NetworkInterfaceId=interface_id)
 
 
 # -- AWS::EC2::Instance --------------------------------------------------
@@ -114,16 +70,16 @@ INSTANCE_PERHAPS_REPLACING = ("BlockDeviceMappings", "InstanceType", "SecurityGr
 
 
 def _create_instance(logical_id: str, props: dict, stack_name: str) -> Created:
-    given = _known("AWS::EC2::Instance", props, INSTANCE)
+    given = known("AWS::EC2::Instance", props, INSTANCE)
     given = {k: v for k, v in given.items() if k not in WITHOUT_MEANING}
-    given = _typed(given, DeviceIndex=int, VolumeSize=int, Iops=int, Throughput=int, Encrypted=_boolean,
-                   DeleteOnTermination=_boolean, HttpPutResponseHopLimit=int)
+    given = typed(given, DeviceIndex=int, VolumeSize=int, Iops=int, Throughput=int, Encrypted=boolean,
+                  DeleteOnTermination=boolean, HttpPutResponseHopLimit=int)
     given.pop("PropagateTagsToVolumeOnCreation", None)
     volumes = given.pop("Volumes", [])
     if "IamInstanceProfile" in given:
         given["IamInstanceProfile"] = {"Name": given["IamInstanceProfile"]}
     stacks.register(stack_name, logical_id)
-    made = call_ec2("RunInstances", MinCount=1, MaxCount=1, **_tagged(given, "instance"))["Instances"][0]
+    made = call_ec2("RunInstances", MinCount=1, MaxCount=1, **tagged(given, "instance"))["Instances"][0]
     instance_id = made["InstanceId"]
     try:
         for volume in volumes:
@@ -133,23 +89,28 @@ def _create_instance(logical_id: str, props: dict, stack_name: str) -> Created:
         # MiniStack rolls back what was created, and this one was not.
         _delete_instance(instance_id, props)
         raise
-    return instance_id, {
-        "InstanceId": instance_id, "VpcId": made["VpcId"], "PrivateIp": made["PrivateIpAddress"],
-        "PrivateDnsName": made["PrivateDnsName"], "AvailabilityZone": made["Placement"]["AvailabilityZone"]}
+    return instance_id, _instance_attributes(made)
+
+
+def _instance_attributes(instance: dict) -> dict:
+    return {"InstanceId": instance["InstanceId"], "VpcId": instance["VpcId"],
+            "PrivateIp": instance["PrivateIpAddress"], "PrivateDnsName": instance["PrivateDnsName"],
+            "AvailabilityZone": instance["Placement"]["AvailabilityZone"]}
 
 
 def _update_instance(instance_id: str, old: dict, new: dict, _stack_name: str) -> Created:
     """Tags in place. New user data, as on EC2: stored, for a first boot that is past."""
-    if others := _changed(old, new) - {"Tags", "UserData"}:
+    if others := changed(old, new) - {"Tags", "UserData"}:
         raise ValueError(f"AWS::EC2::Instance: the lab cannot update {', '.join(sorted(others))} in place")
-    _retag(instance_id, old, new)
-    ec2._instances[instance_id]["UserData"] = new.get("UserData", "")
-    return instance_id, {}
+    retag(instance_id, old, new)
+    instance = ec2._instances[instance_id]
+    instance["UserData"] = new.get("UserData", "")
+    return instance_id, _instance_attributes(instance)
 
 
 def _delete_instance(instance_id: str, _props: dict) -> None:
     """Terminates and, as CloudFormation does, waits for the end: only then are the interfaces free."""
-    _forgiving("InvalidInstanceID.NotFound", "TerminateInstances", InstanceIds=[instance_id])
+    forgiving("InvalidInstanceID.NotFound", "TerminateInstances", InstanceIds=[instance_id])
     deadline = time.monotonic() + TERMINATION_TIMEOUT
     while (instance := ec2._instances.get(instance_id)) and instance["State"]["Name"] != "terminated":
         if time.monotonic() > deadline:
@@ -164,22 +125,22 @@ VOLUME_IN_PLACE = ("Size", "VolumeType", "Iops", "Throughput")
 
 
 def _create_volume(_logical_id: str, props: dict, _stack_name: str) -> Created:
-    given = _typed(_known("AWS::EC2::Volume", props, VOLUME),
-                   Size=int, Iops=int, Throughput=int, Encrypted=_boolean)
-    volume_id = call_ec2("CreateVolume", **_tagged(given, "volume"))["VolumeId"]
+    given = typed(known("AWS::EC2::Volume", props, VOLUME),
+                  Size=int, Iops=int, Throughput=int, Encrypted=boolean)
+    volume_id = call_ec2("CreateVolume", **tagged(given, "volume"))["VolumeId"]
     return volume_id, {"VolumeId": volume_id}
 
 
 def _update_volume(volume_id: str, old: dict, new: dict, _stack_name: str) -> Created:
-    changed = {name: new[name] for name in VOLUME_IN_PLACE if name in new and new[name] != old.get(name)}
-    if changed:
-        call_ec2("ModifyVolume", VolumeId=volume_id, **_typed(changed, Size=int, Iops=int, Throughput=int))
-    _retag(volume_id, old, new)
-    return volume_id, {}
+    other = {name: new[name] for name in VOLUME_IN_PLACE if name in new and new[name] != old.get(name)}
+    if other:
+        call_ec2("ModifyVolume", VolumeId=volume_id, **typed(other, Size=int, Iops=int, Throughput=int))
+    retag(volume_id, old, new)
+    return volume_id, {"VolumeId": volume_id}
 
 
 def _delete_volume(volume_id: str, _props: dict) -> None:
-    _forgiving("InvalidVolume.NotFound", "DeleteVolume", VolumeId=volume_id)
+    forgiving("InvalidVolume.NotFound", "DeleteVolume", VolumeId=volume_id)
 
 
 def _snapshot_volume(volume_id: str, _props: dict) -> None:
@@ -188,13 +149,13 @@ def _snapshot_volume(volume_id: str, _props: dict) -> None:
 
 
 def _create_attachment(_logical_id: str, props: dict, _stack_name: str) -> Created:
-    given = _known("AWS::EC2::VolumeAttachment", props, {"Device", "InstanceId", "VolumeId"})
+    given = known("AWS::EC2::VolumeAttachment", props, {"Device", "InstanceId", "VolumeId"})
     call_ec2("AttachVolume", **given)
     return f"{given['VolumeId']}|{given['InstanceId']}", {}
 
 
 def _delete_attachment(attachment_id: str, _props: dict) -> None:
-    _forgiving("InvalidVolume.NotFound", "DetachVolume", VolumeId=attachment_id.partition("|")[0])
+    forgiving("InvalidVolume.NotFound", "DetachVolume", VolumeId=attachment_id.partition("|")[0])
 
 
 # -- AWS::EC2::SecurityGroupIngress, SecurityGroupEgress -----------------
@@ -205,7 +166,7 @@ RULE = {"GroupId", "IpProtocol", "FromPort", "ToPort", "CidrIp", "Description"}
 def _rule(way: str, peer: str) -> dict[str, Callable]:
     """The handlers of one of the two; `peer` is its property for the group at the other end."""
     def permissions(props: dict) -> dict:
-        rule = _known(f"AWS::EC2::SecurityGroup{way}", props, RULE | {peer})
+        rule = known(f"AWS::EC2::SecurityGroup{way}", props, RULE | {peer})
         (permission,) = provisioners._ec2_sg_permissions([rule])
         return {"GroupId": props["GroupId"], "IpPermissions": [{k: v for k, v in permission.items() if v != []}]}
 
@@ -214,7 +175,7 @@ def _rule(way: str, peer: str) -> dict[str, Callable]:
         return made["SecurityGroupRuleId"], {"Id": made["SecurityGroupRuleId"]}
 
     def delete(_rule_id: str, props: dict) -> None:
-        _forgiving("InvalidGroup.NotFound", f"RevokeSecurityGroup{way}", **permissions(props))
+        forgiving("InvalidGroup.NotFound", f"RevokeSecurityGroup{way}", **permissions(props))
 
     return {"create": create, "delete": delete}
 

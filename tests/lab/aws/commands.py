@@ -18,9 +18,10 @@ from pathlib import Path
 
 import permissions
 import settings
-from members import SCRIPTS, Command, Member, members
+from members import Command, Member, members
 from ministack.core.responses import error_response_json, json_response
 from ministack.services import ec2, ssm
+from units import SCRIPTS
 
 SHELL = "AWS-RunShellScript"
 PARAMETERS = {"commands", "executionTimeout"}

@@ -1,7 +1,9 @@
 """The switchboard of faults: what the lab asks for over HTTP, at the port of the metadata service.
 
     GET    /control/instances
+    GET    /control/balancers                                  see balancers.py
     POST   /control/<instance id>/<fault>
+    POST   /control/<instance id>/run-unit/<name>              what a timer of the member would start
     POST   /control/<instance id>/cut-from/<other instance id>
     *      /control/aws                                        see call_faults.py
 
@@ -12,6 +14,7 @@ import json
 import time
 from collections.abc import Callable
 
+import balancers
 from call_faults import BadRule, rules
 from disks import NoDisk
 from members import Member, members
@@ -47,12 +50,16 @@ def answer(method: str, path: str, body: bytes) -> tuple[int, dict]:
     match method, path.strip("/").split("/"):
         case "GET", ["control", "instances"]:
             return 200, {"instances": list_members()}
+        case "GET", ["control", "balancers"]:
+            return 200, {"balancers": balancers.show()}
         case "GET", ["control", "aws"]:
             return 200, {"rules": rules.show()}
         case "DELETE", ["control", "aws"]:
             return 200, {"rules": rules.clear()}
         case "POST", ["control", "aws"]:
             return _make_rule(body)
+        case "POST", ["control", instance_id, "run-unit", name]:
+            return inject(instance_id, f"run-unit {name}", lambda member: member.run_unit(name))
         case "POST", ["control", instance_id, fault]:
             return inject(instance_id, fault, FAULTS.get(fault))
         case "POST", ["control", instance_id, "cut-from", other] if other in members and other != instance_id:

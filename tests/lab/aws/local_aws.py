@@ -28,7 +28,12 @@ import hypercorn.asyncio  # noqa: E402
 from hypercorn.config import Config  # noqa: E402
 
 import alarms  # noqa: E402
+import balancers  # noqa: E402
 import call_faults  # noqa: E402
+import cloudformation_balancers  # noqa: E402
+import cloudformation_buckets  # noqa: E402
+import cloudformation_known  # noqa: E402
+import cloudformation_network  # noqa: E402
 import cloudformation_refs  # noqa: E402
 import cloudformation_types  # noqa: E402
 import commands  # noqa: E402
@@ -40,10 +45,12 @@ import members  # noqa: E402
 import network_interfaces  # noqa: E402
 import permissions  # noqa: E402
 import stacks  # noqa: E402
+import templates  # noqa: E402
 from packets import packets  # noqa: E402
 
-PATCHES = (network_interfaces, instances, functions, alarms, stacks, cloudformation_types, cloudformation_refs,
-           permissions, images, commands, call_faults)
+PATCHES = (network_interfaces, instances, functions, alarms, stacks, cloudformation_types, cloudformation_network,
+           cloudformation_buckets, cloudformation_balancers, cloudformation_refs, cloudformation_known, permissions,
+           images, commands, templates, balancers, call_faults)
 DRAIN_SECONDS = 1.0
 
 

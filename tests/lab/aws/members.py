@@ -3,10 +3,11 @@
 Fills a gap: MiniStack's EC2 instances are records with nothing behind them.
 
 The first boot runs the instance's user data under ROOT, as cloud-init does.
-Every boot then runs the units of infra/nodes again and again, as systemd does
-(Restart=always, RestartSec=1, KillMode=mixed; see supervise.py). Commands of
-SSM run beside them. Whatever a member starts lives in the member's directory
-and control group and dies with it.
+Every boot then runs the services that the member's scripts have enabled, again
+and again, as systemd does (Restart=always, KillMode=mixed; see units.py and
+supervise.py); a service enabled later starts then. A timer's service runs when
+the lab's control says so. Commands of SSM run beside them. Whatever a member
+starts lives in the member's directory and control group and dies with it.
 """
 
 import os
@@ -21,15 +22,13 @@ from pathlib import Path
 
 import processes
 import settings
+import units
 from cgroups import cgroups
 from disks import disks
 from packets import CUT_AWS, CUT_FUNCTIONS, DEAD, ISOLATE, PARTITION, packets
 
-SCRIPTS = "opt/understudy"
-POSTGRESQL = "start.sh"
-# Those that the user data has installed run from then on.
-UNITS = (POSTGRESQL, "guard.sh")
-RESTART_SECONDS = 1.0
+# How often it is looked whether another service has been enabled.
+LOOK_SECONDS = 0.25
 # -S, -E, -s: nothing of this environment, nothing of the user's, and a start in 20 ms.
 SUPERVISE = [sys.executable, "-S", "-E", "-s", str(Path(__file__).with_name("supervise.py"))]
 
@@ -70,7 +69,7 @@ class Member:
         self._boot = 0  # counts power cycles; a thread of an older boot starts nothing
         self._powered = self._hung = False
         self._booted_before = False
-        self._units: tuple[str, ...] = ()
+        self._kept: set[str] = set()  # the services of this boot
         self._supervisors: dict[str, int] = {}
 
     def find(self) -> set[int]:
@@ -98,6 +97,11 @@ class Member:
             packets.heal(self.instance_id)
             self.root.mkdir(parents=True, exist_ok=True)
             self._powered, self._hung, self.dead = True, False, False
+            # In memory on a host, where packages make their folders in it anew.
+            for left in (self.root / "run").rglob("*"):
+                if not left.is_dir() or left.is_symlink():
+                    left.unlink(missing_ok=True)
+            self._kept = set()
             self._boot += 1
             boot = self._boot
         threading.Thread(target=self._run, args=(boot,), name=f"boot-{self.instance_id}", daemon=True).start()
@@ -153,11 +157,8 @@ class Member:
                 "outbound_dropped": dropped and packets.can_cut_outbound}
 
     def kill_postmaster(self) -> dict:
-        """PostgreSQL's first process dies by SIGKILL; the host lives and systemd starts it again."""
-        with self._changed:
-            unit = self._supervisors.get(POSTGRESQL)
-        of_unit = processes.descendants(unit) if unit else set()
-        postgres = {pid for pid in of_unit if processes.name_of(pid) == "postgres"}
+        """PostgreSQL's first process dies by SIGKILL; the host lives, and who started PostgreSQL sees to it."""
+        postgres = {pid for pid in self.find() if processes.name_of(pid) == "postgres"}
         first = {pid for pid in postgres if processes.parent_of(pid) not in postgres}
         processes.send(first, signal.SIGKILL)
         return {"processes": len(first)}
@@ -222,47 +223,88 @@ class Member:
     # -- boot -----------------------------------------------------------
 
     def _run(self, boot: int) -> None:
-        """One boot, up to where its units run."""
+        """One boot: its user data if it is the first, and every service that is enabled, until it is over."""
         first, self._booted_before = not self._booted_before, True
+        if not settings.RUN_USER_DATA:
+            return
         if first:
-            self._units = self._run_user_data(boot)
-        for unit in self._units:
-            threading.Thread(target=self._keep_running, args=(boot, unit),
-                             name=f"{unit}-{self.instance_id}", daemon=True).start()
-
-    def _keep_running(self, boot: int, unit: str) -> None:
-        while process := self._start(boot, [*SUPERVISE, "bash", str(self.root / SCRIPTS / unit)], unit):
-            status = process.wait()
+            # Beside the services: what the user data enables and starts, it may wait for.
+            threading.Thread(target=self._run_user_data, args=(boot,), name=f"user-data-{self.instance_id}",
+                             daemon=True).start()
+        while self.runs(boot):
+            for name in units.services(self.root):
+                if name not in self._kept:
+                    self._kept.add(name)
+                    threading.Thread(target=self._keep_running, args=(boot, name),
+                                     name=f"{name}-{self.instance_id}", daemon=True).start()
             with self._changed:
-                del self._supervisors[unit]
-                if self._boot != boot:
-                    return
-                self._say(f"{unit} ended with status {status}")
-                self._changed.wait_for(lambda: self._boot != boot, timeout=RESTART_SECONDS)
+                self._changed.wait_for(lambda: self._boot != boot, timeout=LOOK_SECONDS)
 
-    def _run_user_data(self, boot: int) -> tuple[str, ...]:
-        """Runs the user data once; says which units there are then to keep running."""
+    def _keep_running(self, boot: int, name: str) -> None:
+        said = ""
+        while self.runs(boot):
+            pause = LOOK_SECONDS
+            try:
+                unit = units.read(self.root, name)
+                status = self._run_unit(boot, unit)
+                if unit.oneshot or not self.runs(boot):
+                    return
+                self._say(f"{name} ended with status {status}")
+                pause = unit.restart_seconds
+            except units.BadUnit as bad:  # its folder may just be exchanged for a newer one
+                if str(bad) != said:
+                    self._say(f"not started: {bad}")
+                said = str(bad)
+            with self._changed:
+                self._changed.wait_for(lambda: self._boot != boot, timeout=pause)
+
+    def run_unit(self, name: str) -> dict:
+        """Starts a timer's service and waits for its end. Raises ValueError for one that is not enabled, or is off."""
+        with self._changed:
+            boot = self._boot
+            if not self._powered:
+                raise ValueError(f"{self.instance_id} is off")
+        unit = units.service_of(self.root, name)
+        if unit.name in self._supervisors:
+            raise ValueError(f"{unit.name} runs already")
+        status = self._run_unit(boot, unit)
+        if status is None or not self.runs(boot):
+            raise ValueError(f"{self.instance_id} went down")
+        return {"unit": unit.name, "status": status}
+
+    def _run_unit(self, boot: int, unit: units.Unit) -> int | None:
+        """Runs a service once; its status, or None if `boot` is over."""
+        supervise = [*SUPERVISE, "--leave"] if unit.leaves else SUPERVISE
+        process = self._start(boot, [*supervise, *unit.command], unit.name)
+        if process is None:
+            return None
+        status = process.wait()
+        with self._changed:
+            if self._supervisors.get(unit.name) == process.pid:
+                del self._supervisors[unit.name]
+        return status
+
+    def _run_user_data(self, boot: int) -> None:
+        """Runs the user data, as cloud-init does once in an instance's life."""
         script = self.root / "var/lib/cloud/instance/user-data.txt"
         with self._changed:
             if self._boot != boot:  # switched off, or even deleted, before it did anything
-                return ()
+                return
             script.parent.mkdir(parents=True)
             (self.root / "tmp").mkdir()
             (self.root / "tmp").chmod(0o1777)
             self.root.chmod(0o755)
             disks.attach(self.root)
         if not self.user_data.startswith(b"#!"):
-            self._say("no user data that is a script")
-            return ()
+            return self._say("no user data that is a script")
         script.write_bytes(self.user_data)
         script.chmod(0o700)
         began = time.monotonic()
         started = self._start(boot, [str(script)])
         if started is None:
-            return ()
+            return
         status = started.wait()
         self._say(f"user data ended with status {status} after {time.monotonic() - began:.1f} s")
-        return tuple(unit for unit in UNITS if status == 0 and (self.root / SCRIPTS / unit).exists())
 
     def _start(self, boot: int, command: list[str], unit: str = "") -> subprocess.Popen | None:
         """Starts a process of this member; None if `boot` is over."""
@@ -307,6 +349,8 @@ class Member:
             "ROOT": str(self.root),
             "IMDS": f"{settings.CONTROL_URL}/{self.instance_id}",
             "AWS_ENDPOINT_URL": settings.GATEWAY_URL,
+            "PATRONI": settings.PATRONI,
+            "LAB_BACKUPS": str(settings.BACKUPS_DIR),
         }
 
     def _say(self, text: str) -> None:

@@ -157,6 +157,15 @@ def _record_context(body: bytes) -> dict:
     }
 
 
+# -- aws:SecureTransport ----------------------------------------------------
+
+
+def _condition_key(key: str, context: iam_evaluator.EvalContext) -> object:
+    """The lab's gateway stands for AWS's endpoints, which every client of the fleet reaches by TLS."""
+    return "true" if key.lower() == "aws:securetransport" else _original_condition_key(key, context)
+
+
+_original_condition_key = iam_evaluator._resolve_condition_key
 _original_resource_arn = iam_actions.extract_resource_arn
 _original_ec2_resources = iam_actions.verified_access_resource_arns
 _original_dynamodb_context = iam_actions.dynamodb_service_context
@@ -166,6 +175,7 @@ _original_request_context = iam_actions.request_tag_context
 def install() -> None:
     """Puts all of this in MiniStack's place."""
     tagging._RESOURCE_TAG_COLLECTORS["ec2"] = _ec2_tags
+    iam_evaluator._resolve_condition_key = _condition_key
     iam_actions.extract_resource_arn = _resource_arn
     iam_actions.verified_access_resource_arns = _ec2_resources
     iam_actions.dynamodb_service_context = _dynamodb_context

@@ -19,6 +19,8 @@ LAB_DIR = Path(
 ).resolve()
 # One directory below per member: that member's root file system.
 MEMBERS_DIR = LAB_DIR / "members"
+# What members keep in the place of a bucket: pgBackRest speaks to no S3 without TLS.
+BACKUPS_DIR = LAB_DIR / "backups"
 # Where this process and the Lambda functions it starts live.
 HOST_DIR = LAB_DIR / "local-aws"
 # What each function printed, one file per function.
@@ -35,6 +37,15 @@ CREDENTIAL_SECONDS = float(os.environ.get("LAB_CREDENTIAL_SECONDS", "21600"))
 MIN_DELIVERY_SECONDS = float(os.environ.get("LAB_MIN_DELIVERY_SECONDS", "30"))
 # The size that each member's data disk says it has; only what is written takes space.
 DISK_BYTES = int(os.environ.get("LAB_DISK_MIB", "16384")) << 20
+
+# Load balancers listen at addresses that begin like this.
+FRONT_NETWORK = os.environ.get("LAB_FRONT_NETWORK", "127.0.14")
+
+# The program of members that Patroni leads: not of this environment, which only root may be able to read.
+PATRONI = os.environ.get("LAB_PATRONI") or str(Path(__file__).resolve().parents[3] / "target/lab/patroni/bin/patroni")
+
+# Whether instances run their user data; tests of stacks alone want records.
+RUN_USER_DATA = os.environ.get("LAB_RUN_USER_DATA", "yes") == "yes"
 
 # A partitioned member is still reached from here: by the lab's writing client.
 CLIENT_ADDRESS = os.environ.get("LAB_CLIENT_ADDRESS", "127.0.0.9")
@@ -53,15 +64,16 @@ SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 def prepare() -> None:
     """Makes the directories and replaces this process's environment by MiniStack's."""
-    for directory in (LAB_DIR, MEMBERS_DIR, HOST_DIR, LOGS_DIR):
+    for directory in (LAB_DIR, MEMBERS_DIR, BACKUPS_DIR, HOST_DIR, LOGS_DIR):
         directory.mkdir(parents=True, exist_ok=True)
         directory.chmod(0o755)
     _check_traversable()
     kept = {name: os.environ[name] for name in INHERITED if name in os.environ}
     os.environ.clear()
     os.environ.update({
-        "PATH": SYSTEM_PATH,
         **kept,
+        # PgBouncer is where not everybody looks for programs.
+        "PATH": ":".join(filter(None, (kept.get("PATH"), SYSTEM_PATH))),
         "HOME": str(HOST_DIR),
         "TMPDIR": str(HOST_DIR),
         "AWS_CONFIG_FILE": os.devnull,

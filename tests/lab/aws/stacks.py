@@ -68,7 +68,8 @@ def register(stack_name: str, logical_id: str) -> None:
 def wait(stack_name: str, logical_id: str) -> None:
     """Waits for all owed signals, unless another instance can be made meanwhile.
 
-    Raises RuntimeError for a signal of failure, TimeoutError for none in time.
+    Raises RuntimeError for a signal of failure, TimeoutError for none in time:
+    in CloudFormation's words, and with an event of the instance concerned.
     """
     stack_id = cloudformation._stacks[stack_name]["StackId"]
     owed = _operations.get(stack_id, {})
@@ -80,11 +81,23 @@ def wait(stack_name: str, logical_id: str) -> None:
             try:
                 wait_conditions.wait_for(token, stack_id, stack_name, name, INSTANCE, count, seconds)
             except (RuntimeError, TimeoutError) as failed:
-                raise type(failed)(f"{name}: {failed}") from failed
+                reason = _reason(failed)
+                if name == logical_id:
+                    raise type(failed)(reason) from failed
+                stacks._add_event(stack_id, stack_name, name, INSTANCE, "CREATE_FAILED", reason)
+                raise type(failed)("Resource creation cancelled") from failed
     finally:
         with wait_conditions._changed:
             for name in owed:
                 wait_conditions._waiting.pop((stack_id, name), None)
+
+
+def _reason(failed: Exception) -> str:
+    """What CloudFormation says of an instance whose signals are not what its policy wants."""
+    if isinstance(failed, TimeoutError):
+        return "Failed to receive 1 resource signal(s) within the specified duration"
+    _, found, unique_id = str(failed).partition(" for uniqueId: ")
+    return f"Received FAILURE signal with UniqueId {unique_id}" if found else str(failed)
 
 
 def _another_instance_can_be_made(stack_name: str, logical_id: str, booting: set[str]) -> bool:

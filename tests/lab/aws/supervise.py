@@ -1,7 +1,7 @@
-"""Runs one unit of a member as systemd does: `python supervise.py COMMAND...`
+"""Runs one unit of a member as systemd does: `python supervise.py [--leave] COMMAND...`
 
-Waits for the command, kills what it left behind (KillMode=mixed) and ends with
-the command's status. A process whose parent ends is given to the nearest
+Waits for the command, kills what it left behind (KillMode=mixed; not with
+--leave, KillMode=process) and ends with the command's status. A process whose parent ends is given to the nearest
 ancestor that asked for it, which is this one: so whatever descends from here
 belongs to the unit, in whatever session it is, and nothing else does.
 """
@@ -18,8 +18,8 @@ PR_SET_CHILD_SUBREAPER = 36
 CANNOT_RUN = 127
 
 
-def run(command: list[str]) -> int:
-    """Runs the command and ends all that it started; returns its status as a shell shows it."""
+def run(command: list[str], leave: bool) -> int:
+    """Runs the command and ends all that it started, unless that is left; returns its status as a shell shows it."""
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl")
     main = os.fork()
@@ -27,7 +27,8 @@ def run(command: list[str]) -> int:
         _become(command)
     while (ended := os.wait())[0] != main:
         pass  # an orphan of the unit
-    processes.kill(_left_behind)
+    if not leave:
+        processes.kill(_left_behind)
     code = os.waitstatus_to_exitcode(ended[1])
     return code if code >= 0 else 128 - code
 
@@ -59,4 +60,5 @@ def _left_behind() -> set[int]:
 
 
 if __name__ == "__main__":
-    sys.exit(run(sys.argv[1:]))
+    leave = sys.argv[1] == "--leave"
+    sys.exit(run(sys.argv[1 + leave:], leave))

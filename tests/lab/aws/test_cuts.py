@@ -8,7 +8,7 @@ import time
 import unittest
 import urllib.request
 
-from canary import Canary
+from canary import Canary, enable
 
 # A unit that speaks to whoever connects, says in the file `reached` what it reaches over new connections, and in
 # the file `heard` what still comes over one connection that the other member made to it.
@@ -71,7 +71,7 @@ cat > "$ROOT/opt/understudy/agent.py" <<'END'
 {AGENT}
 END
 echo 'exec {sys.executable} "$ROOT/opt/understudy/agent.py"' > "$ROOT/opt/understudy/start.sh"
-"""
+""" + enable("start")
 A, B = "127.0.23.10", "127.0.23.11"
 CLIENT = "127.0.0.9"
 EVERYTHING = {f"{member} {target}" for member in "AB" for target in ("itself", "other", "aws", "metadata")} | {

@@ -3,7 +3,7 @@
 import subprocess
 import unittest
 
-from canary import Canary, processes_inside
+from canary import Canary, enable, processes_inside
 
 # Writes to the disk all the time, and says when it could and when not.
 USER_DATA = """#!/bin/bash
@@ -16,7 +16,7 @@ while sleep 0.02; do
   if head -c 20000 /dev/zero >> var/lib/understudy/data; then echo written; else echo full; fi > tmp/state
 done
 END
-"""
+""" + enable("start")
 MIB = 1 << 20
 
 
@@ -61,6 +61,7 @@ class Disks(Canary):
 
     def test_no_mount_outlives_a_killed_local_aws_and_its_members(self) -> None:
         member = self.root_of(self.boot(USER_DATA))
+        self.within(3, lambda: processes_inside(member), "its unit runs")
         self.aws.stop(9)
         self.assertTrue(processes_inside(member))
         self.aws.start()

@@ -13,7 +13,7 @@ import unittest
 from concurrent.futures import ThreadPoolExecutor
 
 from botocore.exceptions import ClientError
-from canary import START_SECONDS, STOP_SECONDS, Canary, processes_inside
+from canary import START_SECONDS, STOP_SECONDS, Canary, enable, processes_inside
 
 # A member that leaves a daemon behind, which holds a connection to elsewhere, and
 # a unit whose first process is called `postgres` and answers on its address.
@@ -42,7 +42,7 @@ while True:
     asked.close()
 "
 END
-""".replace("PYTHON", sys.executable)
+""".replace("PYTHON", sys.executable) + enable("start")
 ANYTHING = [{"Effect": "Allow", "Action": "*", "Resource": "*"}]
 MEMBER = ("127.0.21.9", 7432)
 # The daemon, the two of the unit, and the unit's supervisor.

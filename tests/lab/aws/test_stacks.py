@@ -183,9 +183,9 @@ class Stacks(Canary):
             "broken", self.subnet_id, {"Member1": "SUCCESS", "Member2": "FAILURE"}))
         self.cfn.execute_change_set(StackName=stack, ChangeSetName="first")
         self.assertEqual(self.finished(stack), "ROLLBACK_COMPLETE")
-        reasons = [e.get("ResourceStatusReason", "") for e in self.cfn.describe_stack_events(
-            StackName=stack)["StackEvents"]]
-        self.assertTrue(any("Member2" in r and "received failed message" in r for r in reasons), reasons)
+        failed = [(e["LogicalResourceId"], e.get("ResourceStatusReason", "")) for e in self.cfn.describe_stack_events(
+            StackName=stack)["StackEvents"] if e["ResourceStatus"] == "CREATE_FAILED"]
+        self.assertRegex(str(failed), r"^\[\('Member2', 'Received FAILURE signal with UniqueId i-[0-9a-f]+'\)\]$")
         self.assertEqual(self.interfaces(stack), [])
 
     def test_refuses_a_property_it_would_ignore(self) -> None:

@@ -6,7 +6,7 @@ import time
 import unittest
 
 from botocore.exceptions import ClientError
-from canary import STOP_SECONDS, UNANSWERED_SECONDS, Canary, processes_inside
+from canary import STOP_SECONDS, UNANSWERED_SECONDS, Canary, enable, processes_inside
 
 # A unit that counts its starts and its seconds, and starts a process that leaves it: other session, other parent.
 UNIT = """
@@ -21,9 +21,22 @@ set -eu
 cd "$ROOT"
 mkdir -p opt/understudy
 (setsid sleep 1000 &)
-""" + UNIT.replace("NAME", "start").replace("SECONDS", "1001")
-WITH_GUARD = USER_DATA + UNIT.replace("NAME", "guard").replace("SECONDS", "1002")
-FAILING = WITH_GUARD + "exit 1\n"
+""" + UNIT.replace("NAME", "start").replace("SECONDS", "1001") + enable("start")
+WITH_GUARD = USER_DATA + UNIT.replace("NAME", "guard").replace("SECONDS", "1002") + enable("guard")
+FAILING = USER_DATA.replace("set -eu", "set -eu\nexit 1")
+# A timer's service, one that lets its children live, and one that is there and not enabled.
+OTHERS = USER_DATA + """
+for name in report broken; do
+  echo 'echo "$0 $*" >> "$ROOT/reports"; exit 3' > opt/understudy/$name.sh
+  printf '[Service]\\nType=oneshot\\nExecStart=/bin/bash /opt/understudy/%s.sh full 1\\n' $name \\
+    > opt/understudy/$name.service
+done
+echo report.timer >> etc/understudy/units
+cat > opt/understudy/lasting.sh <<'END'
+setsid sleep 1005 &
+sleep 0.1
+END
+""" + enable("lasting", restart="60", kill_mode="process")
 COMMAND = "(setsid sleep 1003 &); exec sleep 1004"
 ALL = ["sleep 1000", "sleep 1001", "sleep 1002", "sleep 1003", "sleep 1004"]
 
@@ -72,13 +85,13 @@ class Units(Canary):
                 changed = {name for name, pid in self.sleepers().items() if before[name] != pid}
                 self.assertEqual(changed, {left_behind})
         self.assertEqual((self.lines("start-starts"), self.lines("guard-starts")), (2, 2))
-        self.assertIn("guard.sh ended with status 137", self.console(self.id))
+        self.assertIn("understudy-guard.service ended with status 137", self.console(self.id))
 
     def test_faults_of_the_host_strike_both_units_and_the_commands(self) -> None:
         self.run_command()
         ended = len(processes_inside(self.root_of(self.id)))
-        # All but the two supervisors are the member's own.
-        self.assertEqual(self.aws.fault(self.id, "hang")[1]["processes"], ended - 2)
+        # All but the two supervisors are the member's own; each unit may just be between two sleeps.
+        self.assertAlmostEqual(self.aws.fault(self.id, "hang")[1]["processes"], ended - 2, delta=2)
         ticks = (self.ticks("start"), self.ticks("guard"))
         time.sleep(0.3)
         self.assertEqual((self.ticks("start"), self.ticks("guard")), ticks)
@@ -117,20 +130,41 @@ class Units(Canary):
             self.within(3, lambda unit=unit: self.lines(f"{unit}-starts") == 3, f"{unit} after the start")
 
 
-class Missing(Canary):
-    """Members that have fewer units."""
+class Others(Canary):
+    """Members that enable other units, or none."""
 
-    def test_a_script_that_is_not_there_is_no_unit(self) -> None:
+    def test_what_is_not_enabled_does_not_run(self) -> None:
         member = self.root_of(self.boot(USER_DATA))
         self.within(3, (member / "start-ticks").exists, "the unit that is there runs")
         self.assertEqual(sum("supervise.py" in command for command in processes_inside(member).values()), 1)
-
-    def test_nothing_is_started_after_user_data_that_failed(self) -> None:
         instance_id = self.boot(FAILING)
         self.within(3, lambda: "ended with status 1" in self.console(instance_id), "the user data fails")
-        time.sleep(0.3)
+        time.sleep(0.4)
         self.assertFalse((self.root_of(instance_id) / "start-starts").exists())
-        self.assertFalse((self.root_of(instance_id) / "guard-starts").exists())
+
+    def test_a_service_that_is_enabled_later_starts_then(self) -> None:
+        member = self.root_of(self.boot(USER_DATA))
+        self.within(3, (member / "start-ticks").exists, "the first runs")
+        (member / "opt/understudy/late.sh").write_text('touch "$ROOT/late"; exec sleep 1006')
+        with (member / "etc/understudy/units").open("a") as units:
+            units.write("late\n")
+        self.within(2, lambda: "there is no file of late.service" in self.console(member.name), "it says what it lacks")
+        (member / "opt/understudy/late.service").write_text("[Service]\nExecStart=/bin/bash /opt/understudy/late.sh\n")
+        self.within(2, (member / "late").exists, "the late one runs")
+
+    def test_a_timers_service_runs_when_it_is_asked_for(self) -> None:
+        instance_id = self.boot(OTHERS)
+        member = self.root_of(instance_id)
+        self.within(3, lambda: "lasting.service ended with status 0" in self.console(instance_id), "one unit ends")
+        self.assertIn("sleep 1005 ", processes_inside(member).values(), "what it leaves behind goes on")
+        self.assertFalse((member / "reports").exists())
+        status, done = self.aws.ask(f"{instance_id}/run-unit/report")
+        self.assertEqual((status, done["unit"], done["status"]), (200, "report.service", 3))
+        self.assertEqual((member / "reports").read_text(), f"{member}/opt/understudy/report.sh full 1\n")
+        status, done = self.aws.ask(f"{instance_id}/run-unit/broken.timer")
+        self.assertEqual((status, done["error"].partition(":")[0]), (409, "broken is not enabled"))
+        self.aws.fault(instance_id, "kill-host")
+        self.assertEqual(self.aws.ask(f"{instance_id}/run-unit/report")[0], 409)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,12 @@ use std::{
 };
 
 /// Time for a cluster to be ready, and for one to be gone.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(240);
+
+/// The listener of a load balancer that leads to the writer.
+pub const WRITER_PORT: u16 = 5432;
+/// The one that leads to the standbys.
+pub const READER_PORT: u16 = 5433;
 
 /// A deployed cluster.
 pub struct Cluster {
@@ -65,9 +70,19 @@ pub fn spec(place: &Place, name: &str) -> Result<String, Error> {
     fs::read_to_string(&path).map_err(cannot(format!("read {}", path.display())))
 }
 
+/// A spec whose cluster may be removed: a lab's come and go.
+fn removable(spec: &str) -> Result<String, Error> {
+    let mut spec: Value = serde_json::from_str(spec).map_err(cannot("read the spec"))?;
+    if let Some(spec) = spec.as_object_mut() {
+        spec.entry("deletion_protection").or_insert(json!(false));
+    }
+    Ok(spec.to_string())
+}
+
 /// Deploys a cluster by its spec: calls the function until the cluster is ready.
 pub async fn deploy(owner: &Owner, name: &str, spec: &str, step: &Step) -> Result<Cluster, Error> {
     let doing = format!("deploy the cluster {name}");
+    let spec = removable(spec)?;
     let until = Instant::now() + PATIENCE;
     let mut last = String::new();
     loop {
@@ -122,7 +137,8 @@ pub async fn find(owner: &Owner, name: &str) -> Result<Option<Cluster>, Error> {
 /// Names of all clusters that have a card.
 pub async fn all(owner: &Owner) -> Result<Vec<String>, Error> {
     let folder = Card::folder(FLEET);
-    let answer = owner.call("ssm", "get_parameters_by_path", json!({"Path": folder, "Recursive": true})).await?;
+    // Below a card are the cluster's settings, which are none.
+    let answer = owner.call("ssm", "get_parameters_by_path", json!({"Path": folder, "Recursive": false})).await?;
     let names = list(&answer, "/Parameters").iter().filter_map(|parameter| parameter["Name"].as_str());
     Ok(names.map(|name| name.trim_start_matches(&folder).to_owned()).collect())
 }
@@ -149,6 +165,15 @@ async fn state(owner: &Owner, name: &str) -> Result<Now, Error> {
 }
 
 impl Cluster {
+    /// How an application reaches the writer: its login, and the name that it resolves. With a load balancer that is
+    /// the balancer's, else the writer record.
+    pub fn entrance(&self) -> (Database, String) {
+        match &self.card.patroni {
+            Some(patroni) => (self.database.through(&patroni.balancer, WRITER_PORT), patroni.balancer.clone()),
+            None => (self.database.clone(), self.card.records.writer.clone()),
+        }
+    }
+
     /// Who writes now, as the state item and the records say.
     pub async fn now(&self, owner: &Owner, zone: &Zone) -> Result<Now, Error> {
         let mut now = state(owner, &self.card.cluster).await?;
@@ -186,7 +211,8 @@ impl Cluster {
         owner.call("dynamodb", "update_item", with).await?;
         for item in items(owner, name).await? {
             let sort = text(&item, "/item/S")?;
-            if sort.starts_with("told#") {
+            // What was told of a deployment is told for good.
+            if sort.starts_with("told#") && !sort.starts_with("told#stack#") {
                 delete(owner, name, &sort).await?;
             }
         }
@@ -215,6 +241,13 @@ pub async fn remove(owner: &Owner, fleet: &Fleet, name: &str, step: &Step) -> Re
     let doing = format!("remove the cluster {name}");
     let stack = format!("understudy-{FLEET}-{name}");
     step.tell("deleting the stack");
+    let with = json!({"StackName": stack, "EnableTerminationProtection": false});
+    // A stack that is gone has none; deleting it says so.
+    if let Err(refused) = owner.ask("cloudformation", "update_termination_protection", with).await?
+        && refused.code != "ValidationError"
+    {
+        return Err(cannot(doing)(refused));
+    }
     owner.call("cloudformation", "delete_stack", json!({"StackName": stack})).await?;
     let until = Instant::now() + PATIENCE;
     loop {
@@ -285,4 +318,21 @@ async fn forget(owner: &Owner, fleet: &Fleet, name: &str) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_labs_clusters_may_be_removed_unless_their_spec_says_otherwise() -> Result<(), Error> {
+        let of = |spec: Value| -> Result<Value, Error> {
+            serde_json::from_str(&removable(&spec.to_string())?).map_err(cannot("read it back"))
+        };
+        assert_eq!(of(json!({"name": "shop"}))?, json!({"name": "shop", "deletion_protection": false}));
+        let kept = json!({"name": "shop", "deletion_protection": true});
+        assert_eq!(of(kept.clone())?, kept);
+        assert!(removable("{").is_err());
+        Ok(())
+    }
 }

@@ -1,12 +1,13 @@
 //! The local AWS's switchboard of faults: hosts that die, packets that are dropped, AWS calls that fail.
 
 use crate::{
+    clock::Moment,
     error::{Error, cannot},
     place::{CONTROL_PORT, local},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -15,6 +16,8 @@ use tokio::{
 
 /// Time for one fault: a disk of 16 GiB is filled in well under a second.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Time for what a timer starts: a backup of a small database takes some seconds.
+const UNIT_PATIENCE: Duration = Duration::from_secs(180);
 
 /// What the switchboard answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +37,46 @@ pub struct Host {
     pub dead: bool,
     /// What EC2 says of it.
     pub state: String,
+}
+
+/// The front of one load balancer.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Front {
+    /// The balancer's DNS name.
+    pub dns_name: String,
+    /// Where it listens.
+    pub address: IpAddr,
+    /// What it listens to, by port.
+    pub listeners: Vec<FrontListener>,
+}
+
+/// One port of a front.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct FrontListener {
+    /// The port.
+    pub port: u16,
+    /// Where connections go.
+    pub targets: Vec<FrontTarget>,
+}
+
+/// A target, as the front's health checks see it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct FrontTarget {
+    /// Its instance id.
+    pub id: String,
+    /// `initial`, `healthy`, `unhealthy` or `unused`.
+    pub state: String,
+    /// Since when, in milliseconds since 1970.
+    pub since_ms: u64,
+}
+
+impl Front {
+    /// The healthy targets of a port, with the time since when they are.
+    pub fn healthy(&self, port: u16) -> Vec<(String, Moment)> {
+        let targets = self.listeners.iter().filter(|listener| listener.port == port).flat_map(|found| &found.targets);
+        let healthy = targets.filter(|target| target.state == "healthy");
+        healthy.map(|target| (target.id.clone(), Moment::from_ms(target.since_ms))).collect()
+    }
 }
 
 /// Does a fault to an instance: `kill-host`, `cut-from/<other id>`, `heal` ...
@@ -57,6 +100,23 @@ pub async fn clear_rules() -> Result<u64, Error> {
 pub async fn hosts() -> Result<Vec<Host>, Error> {
     let mut answer = must(ask("GET", "/control/instances", None).await?, "list the machines")?;
     serde_json::from_value(answer["instances"].take()).map_err(cannot("list the machines"))
+}
+
+/// The front of every load balancer there is.
+pub async fn fronts() -> Result<Vec<Front>, Error> {
+    let doing = "list the load balancers";
+    let mut answer = must(ask("GET", "/control/balancers", None).await?, doing)?;
+    serde_json::from_value(answer["balancers"].take()).map_err(cannot(doing))
+}
+
+/// Runs a member's timer's service, and waits for its end; its exit status.
+pub async fn run_unit(id: &str, name: &str) -> Result<i64, Error> {
+    let doing = format!("run {name} on {id}");
+    let path = format!("/control/{id}/run-unit/{name}");
+    let answer = timeout(UNIT_PATIENCE, send("POST", &path, None)).await;
+    let answer = answer.map_err(cannot(&doing))?.map_err(cannot(&doing))?;
+    let answer = must(read(&answer).map_err(cannot(&doing))?, &doing)?;
+    answer["status"].as_i64().ok_or_else(|| cannot(doing)("it has no exit status"))
 }
 
 fn must(answer: Answer, doing: &str) -> Result<Value, Error> {
@@ -103,6 +163,21 @@ fn read(answer: &str) -> Result<Answer, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_healthy_targets_of_the_port_count() -> Result<(), serde_json::Error> {
+        let target = |id: &str, state: &str| json!({"id": id, "state": state, "since_ms": 7, "why": "", "connections": 0});
+        let front: Front = serde_json::from_value(json!({
+            "name": "shop", "dns_name": "shop-1.elb.eu-west-1.amazonaws.com", "address": "127.0.14.10",
+            "listeners": [
+                {"port": 5432, "targets": [target("i-1", "healthy"), target("i-2", "unhealthy"), target("i-3", "initial")]},
+                {"port": 5433, "targets": [target("i-2", "healthy")]},
+            ],
+        }))?;
+        assert_eq!(front.healthy(5432), [("i-1".to_owned(), Moment::from_ms(7))]);
+        assert_eq!(front.healthy(6432), []);
+        Ok(())
+    }
 
     #[test]
     fn an_answer_is_done_impossible_or_wrong() {

@@ -13,6 +13,8 @@ pub enum Evidence {
     SelfFenced,
     /// So many standbys were frozen that no commit could be acknowledged.
     CommitsFrozen,
+    /// Patroni, or every other member, says that another leads: its rules are the proof.
+    Followed,
     /// A sentence that the lab does not know.
     Unknown,
 }
@@ -27,12 +29,13 @@ impl Evidence {
         ];
         let begins = table.iter().find(|(words, _)| sentence.starts_with(words)).map(|(_, kind)| *kind);
         let fenced = sentence.contains(" has been cut from every standby for ").then_some(Evidence::SelfFenced);
-        begins.or(fenced).unwrap_or(Evidence::Unknown)
+        let followed = sentence.starts_with("Patroni on ") || sentence.contains(" is out of recovery on timeline ");
+        begins.or(fenced).or(followed.then_some(Evidence::Followed)).unwrap_or(Evidence::Unknown)
     }
 
     /// Whether it proves something where commits wait for nobody.
     pub fn holds_without_synchrony(self) -> bool {
-        matches!(self, Evidence::Stopped | Evidence::PostgresDown | Evidence::SelfFenced)
+        matches!(self, Evidence::Stopped | Evidence::PostgresDown | Evidence::SelfFenced | Evidence::Followed)
     }
 }
 
@@ -59,6 +62,14 @@ mod tests {
                 Evidence::SelfFenced,
             ),
             ("commits frozen on 2 of 2 standbys (ANY 1 of 2): the old writer cannot collect", Evidence::CommitsFrozen),
+            (
+                "Patroni on shop_2 says that shop_2 leads; PostgreSQL on shop_2 is out of recovery on timeline 2",
+                Evidence::Followed,
+            ),
+            (
+                "shop_2 is out of recovery on timeline 2, and every other member that answers follows it; no Patroni answered",
+                Evidence::Followed,
+            ),
             ("i-0a1 is stopping", Evidence::Unknown),
             ("", Evidence::Unknown),
         ];
@@ -66,6 +77,6 @@ mod tests {
             assert_eq!(Evidence::of(sentence), expected, "{sentence}");
         }
         let holds = table.map(|(_, kind)| kind.holds_without_synchrony());
-        assert_eq!(holds, [true, true, true, false, false, false]);
+        assert_eq!(holds, [true, true, true, false, true, true, false, false]);
     }
 }

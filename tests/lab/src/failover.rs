@@ -8,6 +8,7 @@ use crate::{
     evidence::Evidence,
     fault::Fault,
     lab::Lab,
+    led::Led,
     logs::Listener,
     names,
     pages::{self, Page},
@@ -26,6 +27,9 @@ const WARM_UP: Duration = Duration::from_millis(2_500);
 const LIMIT: Duration = Duration::from_secs(60);
 /// The same where commits wait for nobody: the proof then rests on EC2's word, or on the member's own guard (35 s).
 const LIMIT_ASYNCHRONOUS: Duration = Duration::from_secs(120);
+/// The same where Patroni leads: its `ttl` (20 s at least) passes first, the load balancer needs two of its intervals,
+/// and Understudy follows.
+const LIMIT_PATRONI: Duration = Duration::from_secs(120);
 /// How long nothing may move after a fault that needs no failover: the time a local restart has (5 s), three failed
 /// probes (3 s), and as much again.
 const QUIET: Duration = Duration::from_secs(16);
@@ -49,6 +53,14 @@ struct Watched {
     entry: Option<Value>,
     /// Every member, asked as soon as a row was accepted again.
     members: Vec<Member>,
+    /// When the record was first seen at another address.
+    moved: Option<Moment>,
+}
+
+impl Watched {
+    fn new(now: Now) -> Watched {
+        Watched { now, pages: Vec::new(), entry: None, members: Vec::new(), moved: None }
+    }
 }
 
 /// Strikes the writer of a cluster and measures. One that is there is used again when it can be made as new: the old
@@ -69,8 +81,8 @@ pub async fn run(
     let step = progress.step("run");
     step.tell("writing a row every 10 ms");
     let rows = format!("{}-{number}", Moment::now().0);
-    let record = cluster.card.records.writer.clone();
-    let client = Writer::start(cluster.database.clone(), names::resolver()?, record, rows);
+    let (database, name_of_writer) = cluster.entrance();
+    let client = Writer::start(database, names::resolver()?, name_of_writer, rows);
     warm_up(&client).await?;
     let timeline = match cluster.database.ask(address).await {
         Member::Writable(timeline) => timeline,
@@ -81,23 +93,30 @@ pub async fn run(
         eprintln!("  a page was sent before the fault: {}", page.text.lines().next().unwrap_or_default());
     }
     let listener = Listener::start(&lab.place);
+    let led = Led::start(&lab.place, &cluster).await?;
 
     let struck = Moment::now();
     fault.strike(&lab.owner, &writer).await?;
     let watched = if fault.moves_the_writer() {
-        watch(lab, &cluster, &client, &before, struck, &step).await?
+        watch(lab, &cluster, &client, &before, struck, led.as_ref(), &step).await?
     } else {
         watch_nothing(lab, &cluster, &client, struck, &step).await?
     };
     let tally = client.tally();
     let outage = outage(&tally.rows, struck);
-    let run = measure(&cluster, fault, struck, &before, timeline, &watched, &client, outage).await;
+    let mut run = measure(&cluster, fault, struck, &before, timeline, &watched, &client, outage).await;
+    if let Some(led) = &led {
+        run.patroni = Some(led.measure(struck, watched.moved).await);
+    }
     drop(step);
     let title = match of {
         1 => format!("{name}, fault {fault}"),
         _ => format!("{name}, fault {fault}, run {number} of {of}"),
     };
-    let entries = story::entries(fault, &writer, struck, &tally, outage, &listener.said(), &watched.pages);
+    let mut entries = story::entries(fault, &writer, struck, &tally, outage, &listener.said(), &watched.pages);
+    if let Some(led) = &led {
+        story::add_led(&mut entries, &led.times());
+    }
     let story = story::Look::of_stdout().story(&title, struck, &entries, &run);
     Ok((Outcome { run, story }, cluster))
 }
@@ -137,16 +156,20 @@ async fn watch(
     client: &Writer,
     before: &Now,
     struck: Moment,
+    led: Option<&Led>,
     step: &Step,
 ) -> Result<Watched, Error> {
-    let until = Instant::now() + if cluster.synchronous { LIMIT } else { LIMIT_ASYNCHRONOUS };
-    let mut watched = Watched { now: before.clone(), pages: Vec::new(), entry: None, members: Vec::new() };
+    let until = Instant::now() + limit(cluster);
+    let mut watched = Watched::new(before.clone());
     loop {
         watched.now = cluster.now(&lab.owner, &lab.zone).await?;
         watched.pages.extend(pages::take(&lab.owner, &lab.fleet.pages).await?);
         let higher = watched.now.state_epoch > before.state_epoch;
         let resumed = outage(&client.tally().rows, struck).is_some_and(|(_, first)| first.ms_since(struck) > 0)
             && watched.now.record != before.record;
+        if watched.now.record != before.record {
+            watched.moved = watched.moved.or_else(|| Some(Moment::now()));
+        }
         if resumed && watched.members.is_empty() {
             watched.members = everyone(cluster).await;
         }
@@ -159,6 +182,7 @@ async fn watch(
             (resumed, "a row to be accepted"),
             (watched.entry.is_some(), "the ledger item"),
             (!watched.pages.is_empty(), "the page"),
+            (led.is_none_or(|led| led.times().front.is_some()), "the load balancer"),
         ];
         let missing: Vec<&str> = missing.iter().filter(|(there, _)| !there).map(|(_, what)| *what).collect();
         let so_far = struck_for(struck);
@@ -178,6 +202,15 @@ async fn watch(
         watched.members = everyone(cluster).await;
     }
     Ok(watched)
+}
+
+/// How long a failover may take.
+fn limit(cluster: &Cluster) -> Duration {
+    match (&cluster.card.patroni, cluster.synchronous) {
+        (Some(_), _) => LIMIT_PATRONI,
+        (None, true) => LIMIT,
+        (None, false) => LIMIT_ASYNCHRONOUS,
+    }
 }
 
 fn struck_for(struck: Moment) -> f64 {
@@ -200,10 +233,9 @@ async fn watch_nothing(
         sleep(LOOK).await;
     }
     Ok(Watched {
-        now: cluster.now(&lab.owner, &lab.zone).await?,
         pages: pages::take(&lab.owner, &lab.fleet.pages).await?,
-        entry: None,
         members: everyone(cluster).await,
+        ..Watched::new(cluster.now(&lab.owner, &lab.zone).await?)
     })
 }
 
@@ -224,7 +256,7 @@ async fn entry(lab: &Lab, cluster: &Cluster, epoch: Option<u64>, struck: Moment)
     let began = |entry: &Value| entry["began_at_ms"].as_u64().map(Moment::from_ms);
     let mut entries = entries.into_iter().rev();
     Ok(entries
-        .find(|entry| entry["kind"] == "failover" && entry["epoch"].as_u64() == epoch && began(entry) > Some(struck)))
+        .find(|entry| (entry["kind"] == "failover" || entry["kind"] == "followed") && entry["epoch"].as_u64() == epoch && began(entry) > Some(struck)))
 }
 
 /// The longest time between two rows that were acknowledged one after the other, of which the second came after the
@@ -290,6 +322,7 @@ async fn measure(
         rpo_bytes: number("rpo_bytes"),
         evidence: watched.entry.as_ref().and_then(|entry| entry["evidence"].as_str()).map(Evidence::of),
         pages: watched.pages.iter().map(|page| page.text.clone()).collect(),
+        patroni: None,
     }
 }
 

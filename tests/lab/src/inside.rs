@@ -8,11 +8,14 @@ use crate::{
     processes,
 };
 use std::{path::PathBuf, process::Stdio, time::Duration};
-use tokio::process::Command;
+use tokio::{io::AsyncWriteExt, process::Command};
 
 /// Time for one question, after which psql is killed: cancelled instead, a commit that waits for standbys would count
 /// as done.
 const QUESTION: Duration = Duration::from_millis(1_500);
+
+/// Time for a script, in seconds: a restore of a small database takes some.
+const SCRIPT_SECONDS: &str = "180";
 
 /// A way to the members' sockets.
 #[derive(Debug, Clone)]
@@ -72,6 +75,31 @@ impl Inside {
     pub async fn streaming(&self, id: &str) -> Result<Vec<String>, String> {
         let asked = "SELECT application_name FROM pg_stat_replication WHERE state = 'streaming' ORDER BY 1";
         self.query(id, "postgres", &[asked]).await
+    }
+
+    /// Runs a script on a member as its own ones run; its lines, or the end of what it complained of.
+    pub async fn script(&self, id: &str, script: &str, arguments: &[&str]) -> Result<Vec<String>, String> {
+        let mut words: Vec<String> = Vec::new();
+        if let Some(pid) = self.namespace {
+            words.extend(["nsenter", "--mount", "--target", &pid.to_string()].map(str::to_owned));
+        }
+        words.extend(["timeout", "--signal=KILL", SCRIPT_SECONDS, "bash", "-s", "--"].map(str::to_owned));
+        words.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        let (program, arguments) = words.split_first().ok_or("no program")?;
+        let mut command = Command::new(program);
+        command.args(arguments).env("ROOT", self.members.join(id)).current_dir(self.members.join(id));
+        command.env("LAB_BACKUPS", self.members.with_file_name("backups"));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut process = command.spawn().map_err(|error| format!("{program} cannot be run: {error}"))?;
+        let mut input = process.stdin.take().ok_or("it takes no input")?;
+        input.write_all(script.as_bytes()).await.map_err(|error| error.to_string())?;
+        drop(input);
+        let output = process.wait_with_output().await.map_err(|error| error.to_string())?;
+        if output.status.success() {
+            return Ok(lines(&output.stdout));
+        }
+        let said = lines(&output.stderr);
+        Err(said[said.len().saturating_sub(8)..].join(" / "))
     }
 
     async fn run(&self, id: &str, database: &str, statements: &[&str]) -> Result<std::process::Output, String> {

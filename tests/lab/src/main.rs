@@ -1,5 +1,6 @@
 //! A whole AWS on this machine, with real PostgreSQL in it, and what is done with it.
 
+mod backup;
 mod clean;
 mod client;
 mod clock;
@@ -13,12 +14,15 @@ mod fault;
 mod fleet;
 mod inside;
 mod lab;
+mod led;
 mod local_aws;
 mod lock;
 mod logs;
 mod names;
+mod order;
 mod owner;
 mod pages;
+mod patroni;
 mod place;
 mod processes;
 mod progress;
@@ -58,7 +62,11 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Start the local AWS, build and deploy the fleet, and let it run
-    Up,
+    Up {
+        /// Deploy these clusters, too: specs in infra/clusters
+        #[arg(long = "cluster", value_name = "NAME")]
+        clusters: Vec<String>,
+    },
     /// End everything that a lab started, and remove its files
     Down,
     /// Say what runs
@@ -74,6 +82,12 @@ enum Command {
         /// How often
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
         runs: u32,
+    },
+    /// Deploy a cluster with backups, make a full and a differential one, and restore to a second, row by row
+    Backup {
+        /// The cluster: a spec in infra/clusters
+        #[arg(long, default_value = "vault")]
+        cluster: String,
     },
     /// Play failure scenarios: strike a cluster, and compare what is seen with what must be
     Scenario {
@@ -144,8 +158,14 @@ async fn with_lock(place: &Place, command: &Command, json: bool) -> Result<End, 
     let lab = Lab::up(place, progress).await?;
     match command {
         Command::Failover { cluster, fault, runs } => fail_over(&lab, cluster, *fault, *runs, json, progress).await,
+        Command::Backup { cluster } => back_up(&lab, cluster, json, progress).await,
         Command::Scenario { ids } => play(&lab, ids, json, progress).await,
-        _ => {
+        command => {
+            if let Command::Up { clusters } = command {
+                for name in clusters {
+                    bring_up(&lab, name, progress).await?;
+                }
+            }
             lab::stay(place)?;
             drop(lab);
             show_status(place, json).await
@@ -153,11 +173,20 @@ async fn with_lock(place: &Place, command: &Command, json: bool) -> Result<End, 
     }
 }
 
+/// Deploys a cluster unless it is there, and waits until it is as new.
+async fn bring_up(lab: &Lab, name: &str, progress: Progress) -> Result<(), Error> {
+    let spec = cluster::spec(&lab.place, name)?;
+    let step = progress.step("cluster");
+    let cluster = steady::take(lab, name, &spec, &step).await?;
+    step.done(&format!("{name} is ready: {} members, {}", cluster.card.members.len(), cluster.card.topology));
+    Ok(())
+}
+
 /// Leaves behind what the command is meant to leave: a lab that `lab up` started, the logs after a failure, else
 /// nothing. Who interrupts a command wants everything gone.
 async fn end(place: &Place, command: &Command, outcome: Result<End, Error>) -> Result<End, Error> {
     match &outcome {
-        Ok(End::Well) if matches!(command, Command::Up) => {}
+        Ok(End::Well) if matches!(command, Command::Up { .. }) => {}
         Err(Error::Interrupted) => clean::remove(place).await?,
         _ if lab::stays(place) => {}
         Ok(End::Well) => clean::remove(place).await?,
@@ -207,6 +236,26 @@ async fn fail_over(
         println!("{}", serde_json::to_string(&report).map_err(error::cannot("print the report"))?);
     } else if runs > 1 {
         println!("{runs} runs: {}", report.summary());
+    }
+    let broken = report.broken();
+    for what in &broken {
+        eprintln!("  not as promised: {what}");
+    }
+    Ok(if broken.is_empty() { End::Well } else { End::Broken })
+}
+
+async fn back_up(lab: &Lab, name: &str, json: bool, progress: Progress) -> Result<End, Error> {
+    let spec = cluster::spec(&lab.place, name)?;
+    let step = progress.step("cluster");
+    let cluster = steady::take(lab, name, &spec, &step).await?;
+    step.done(&format!("{name} is ready: {} members, as new", cluster.card.members.len()));
+    let step = progress.step("backup");
+    let report = backup::run(lab, &cluster, &step).await?;
+    step.done("made, restored and compared");
+    if json {
+        println!("{}", serde_json::to_string(&report).map_err(error::cannot("print the report"))?);
+    } else {
+        print!("{report}");
     }
     let broken = report.broken();
     for what in &broken {

@@ -1,6 +1,8 @@
-//! Names: answers DNS questions from the emulated Route 53, as the resolver of a VPC does.
+//! Names: answers DNS questions from the emulated Route 53, and for the names of load balancers, as the resolver of a
+//! VPC does.
 
 use crate::{
+    control,
     error::{Error, cannot},
     local_aws::busy,
     owner::{Owner, list},
@@ -22,7 +24,7 @@ use hickory_server::{
 };
 use serde_json::{Value, json};
 use std::{
-    net::Ipv4Addr,
+    net::{IpAddr, Ipv4Addr},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -111,7 +113,12 @@ fn record_set(entry: &Value) -> Option<RecordSet> {
     Some(RecordSet { name, kind, ttl, values })
 }
 
-/// Answers questions about the zone.
+/// Where the names of load balancers are.
+const BALANCERS: &str = ".amazonaws.com";
+/// What Elastic Load Balancing says with its addresses.
+const BALANCER_TTL: u32 = 60;
+
+/// Answers questions about the zone, and about load balancers.
 struct Responder {
     zone: Arc<Zone>,
 }
@@ -120,6 +127,9 @@ impl Responder {
     /// The records that answer a question; a response code when there are none for another reason than an empty zone.
     async fn answer(&self, name: &str, kind: RecordType) -> Result<Vec<Record>, ResponseCode> {
         let asked = name.trim_end_matches('.').to_lowercase();
+        if asked.ends_with(BALANCERS) {
+            return balancer(name, &asked, kind).await;
+        }
         if !asked.ends_with(crate::place::ZONE) {
             return Err(ResponseCode::Refused);
         }
@@ -145,6 +155,19 @@ impl Responder {
         }
         Ok(answers)
     }
+}
+
+/// The address of a load balancer's front.
+async fn balancer(name: &str, asked: &str, kind: RecordType) -> Result<Vec<Record>, ResponseCode> {
+    let fronts = control::fronts().await.map_err(|_| ResponseCode::ServFail)?;
+    let front = fronts.iter().find(|front| front.dns_name.to_lowercase() == asked).ok_or(ResponseCode::NXDomain)?;
+    let owner = Name::from_ascii(name).map_err(|_| ResponseCode::FormErr)?;
+    Ok(match (front.address, kind) {
+        (IpAddr::V4(address), RecordType::A) => {
+            vec![Record::from_rdata(owner, BALANCER_TTL, RData::A(rdata::A(address)))]
+        }
+        _ => Vec::new(),
+    })
 }
 
 #[async_trait::async_trait]

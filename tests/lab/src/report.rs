@@ -44,6 +44,26 @@ pub struct Run {
     pub evidence: Option<Evidence>,
     /// Pages sent, as sent.
     pub pages: Vec<String>,
+    /// What was seen of Patroni and of the load balancer, where there are such.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patroni: Option<Led>,
+}
+
+/// When things moved in a cluster that Patroni leads, each from the fault, as the lab saw it from outside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Led {
+    /// The instance id of the member that Patroni says leads, before and after.
+    pub leader: Pair<String>,
+    /// Until the agent of another member said that it leads. All are asked at once and each look waits for all, so a
+    /// dead host makes this up to 1.2 s late.
+    pub leader_ms: Option<u64>,
+    /// Until the load balancer's health checks found another member for the writer's port. Rows may be accepted before:
+    /// with no healthy target a load balancer tries any.
+    pub front_ms: Option<u64>,
+    /// Until the writer record had moved.
+    pub record_ms: Option<u64>,
+    /// The healthy targets of the writer's port in the end, by instance id.
+    pub front: Vec<String>,
 }
 
 /// All runs of one command.
@@ -129,8 +149,10 @@ impl Run {
                 format!("{lost} acknowledged rows were lost by a cluster whose commits wait for a standby"),
             ),
         }
-        if !synchronous && self.fault.moves_the_writer() {
-            demand_of_asynchronous(self, &mut demand);
+        match &self.patroni {
+            Some(led) => demand_of_patroni(led, self.fault, &self.writer, &mut demand),
+            None if !synchronous && self.fault.moves_the_writer() => demand_of_asynchronous(self, &mut demand),
+            None => {}
         }
         demand(self.outage_ms.is_some(), "no row was accepted after the fault".to_owned());
         let writable = self.writable_members;
@@ -153,6 +175,20 @@ impl Run {
         demand(u64::try_from(pages) == Ok(steps), format!("{pages} pages were sent, expected {steps}"));
         broken
     }
+}
+
+/// What holds where Patroni leads: it, the load balancer and Understudy name the same member in the end.
+fn demand_of_patroni(led: &Led, fault: Fault, writer: &Pair<String>, demand: &mut impl FnMut(bool, String)) {
+    let [before, after] = &led.leader;
+    let moved = before != after;
+    let expected = if fault.moves_the_writer() { "another one" } else { "the same" };
+    demand(
+        before.is_some() && after.is_some() && moved == fault.moves_the_writer(),
+        format!("Patroni's leader went from {}, expected {expected}", went(&led.leader)),
+    );
+    demand(&led.leader == writer, format!("Understudy's writer went from {}", went(writer)));
+    let front: Vec<&String> = after.iter().collect();
+    demand(led.front.iter().eq(front), format!("the load balancer sends writers to {:?}", led.front));
 }
 
 /// What holds where commits wait for nobody: no promotion before the old writer was certainly off, and what is lost is
@@ -214,6 +250,34 @@ mod tests {
             rpo_bytes: moves.then_some(0),
             evidence: moves.then_some(Evidence::Stopped),
             pages: if moves { vec!["P1 orders".to_owned()] } else { Vec::new() },
+            patroni: None,
+        }
+    }
+
+    #[test]
+    fn patroni_the_balancer_and_understudy_must_agree() {
+        let led = |fault: Fault| {
+            let run = good(fault);
+            let after = run.writer[1].clone().unwrap_or_default();
+            let led = Led { leader: run.writer.clone(), leader_ms: None, front_ms: None, record_ms: None, front: vec![after] };
+            Run { patroni: Some(led), evidence: None, ..run }
+        };
+        for &fault in Fault::value_variants() {
+            assert_eq!(led(fault).broken(true), Vec::<String>::new(), "{fault}");
+            assert_eq!(led(fault).broken(false), Vec::<String>::new(), "{fault}: no evidence is Understudy's to give");
+        }
+        type Damage = fn(&mut Led);
+        let table: [(&[&str], Damage); 3] = [
+            (&["Patroni's leader went from i-0a1 to (not seen), expected another one", "Understudy's writer went from i-0a1 to i-0b2",
+               "the load balancer sends writers to [\"i-0b2\"]"], |led| led.leader[1] = None),
+            (&["Understudy's writer went from i-0a1 to i-0b2", "the load balancer sends writers to [\"i-0b2\"]"],
+             |led| led.leader[1] = Some("i-0c3".to_owned())),
+            (&["the load balancer sends writers to [\"i-0b2\", \"i-0a1\"]"], |led| led.front.push("i-0a1".to_owned())),
+        ];
+        for (expected, damage) in table {
+            let mut run = led(Fault::KillHost);
+            run.patroni.as_mut().map(damage);
+            assert_eq!(run.broken(true), expected);
         }
     }
 

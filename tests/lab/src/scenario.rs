@@ -3,6 +3,7 @@
 mod acks;
 mod cuts;
 mod judge;
+mod led;
 mod load;
 mod losses;
 mod outages;
@@ -147,7 +148,7 @@ mod tests {
         assert_eq!(names.len(), names.iter().collect::<BTreeSet<_>>().len(), "{names:?}");
         for id in [
             "A1", "A2", "A3", "A4", "A5", "A6", "A7", "A8", "A10", "A11", "A12", "A14", "A15", "A17", "A18", "A19",
-            "A21", "A23",
+            "A21", "A23", "P1", "P2", "P3", "P4", "P5",
         ] {
             assert!(is_known(id), "{id} of the acceptance scenarios is missing");
         }
@@ -157,7 +158,7 @@ mod tests {
     fn an_unknown_scenario_is_refused_with_what_there_is() {
         assert!(check(&["a1".to_owned(), "all".to_owned()]).is_ok());
         let told = check(&["A1".to_owned(), "A99".to_owned()]).err().map(|error| error.to_string()).unwrap_or_default();
-        assert!(told.starts_with("cannot play A99: there are A1, A2,") && told.ends_with("A12 and all"), "{told}");
+        assert!(told.starts_with("cannot play A99: there are A1, A2,") && told.ends_with("P4 and all"), "{told}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::{
     command::{Keep, Line, run},
     error::{Error, cannot},
     place::Place,
-    progress::Progress,
+    progress::{Progress, Step},
 };
 use serde::Deserialize;
 use std::{
@@ -22,16 +22,26 @@ pub const FUNCTIONS: [&str; 5] =
 pub async fn tools(place: &Place, progress: Progress) -> Result<(), Error> {
     let step = progress.step("tools");
     step.tell("looking for what is needed");
+    script(place, &[], &step).await?;
+    step.done("PostgreSQL, jq, curl, openssl and the Python environment are there");
+    Ok(())
+}
+
+/// Installs what only clusters with Patroni or with backups need.
+pub async fn cluster_tools(place: &Place, step: &Step) -> Result<(), Error> {
+    step.tell("looking for Patroni, etcd, PgBouncer and pgBackRest");
+    script(place, &["--clusters"], step).await
+}
+
+async fn script(place: &Place, arguments: &[&str], step: &Step) -> Result<(), Error> {
     let mut script = place.program("bash");
-    script.arg(place.repo.join("tests/lab/setup.sh"));
+    script.arg(place.repo.join("tests/lab/setup.sh")).args(arguments);
     run(place, "setup", "set this machine up", script, |line| {
         let (Line::Out(text) | Line::Err(text)) = line;
         step.tell(text.trim());
         Keep::Yes
     })
-    .await?;
-    step.done("PostgreSQL, jq, curl, openssl and the Python environment are there");
-    Ok(())
+    .await
 }
 
 /// A line of `cargo build --message-format json`, as far as it matters here.

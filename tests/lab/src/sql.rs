@@ -52,6 +52,11 @@ impl Database {
         Ok(Database { tls: MakeRustlsConnect::new(tls), config, server_name: server_name.to_owned(), port })
     }
 
+    /// The same login through a load balancer: another port, and the certificate must name it.
+    pub fn through(&self, server_name: &str, port: u16) -> Database {
+        Database { server_name: server_name.to_owned(), port, ..self.clone() }
+    }
+
     /// Connects to the member at this address.
     ///
     /// # Errors

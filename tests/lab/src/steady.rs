@@ -7,16 +7,20 @@ use crate::{
     error::{Error, cannot},
     inside::Inside,
     lab::Lab,
+    order,
     progress::Step,
+    setup,
     sql::Member,
     watching,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// Time for an old writer to be a standby again, by itself once its host runs. Deploying a cluster anew takes 20 s.
 const PATIENCE: Duration = Duration::from_secs(45);
+/// The same where Patroni leads: what a dead host held in etcd passes with its `ttl`, and deploying takes a minute.
+const PATIENCE_PATRONI: Duration = Duration::from_secs(120);
 
 /// A cluster, as far as it can be in disorder.
 #[derive(Debug, Clone)]
@@ -34,6 +38,9 @@ struct Seen {
 
 /// What keeps the cluster from being as new, in a sentence each; empty when it is.
 pub async fn disorder(lab: &Lab, cluster: &Cluster) -> Result<Vec<String>, Error> {
+    if let Some(card) = &cluster.card.patroni {
+        return order::disorder(lab, cluster, card).await;
+    }
     let now = cluster.now(&lab.owner, &lab.zone).await?;
     let inside = Inside::of(&lab.place, cluster)?;
     let members = &cluster.card.members;
@@ -82,6 +89,10 @@ fn judge(seen: &Seen) -> Vec<String> {
 /// The cluster of that name, probed by `watch-clusters` and as new: the one that is there, when it can be made so, or
 /// one deployed by this spec.
 pub async fn take(lab: &Lab, name: &str, spec: &str, step: &Step) -> Result<Cluster, Error> {
+    let wanted: Value = serde_json::from_str(spec).map_err(cannot(format!("read the spec of {name}")))?;
+    if wanted["topology"] == "ec2-patroni" || !wanted["backups"].is_null() {
+        setup::cluster_tools(&lab.place, step).await?;
+    }
     if let Some(cluster) = cluster::find(&lab.owner, name).await? {
         let Some(why) = restore(lab, &cluster, step).await? else {
             watching::wait(lab, name, Moment::default(), step).await?;
@@ -92,13 +103,19 @@ pub async fn take(lab: &Lab, name: &str, spec: &str, step: &Step) -> Result<Clus
     }
     let cluster = cluster::deploy(&lab.owner, name, spec, step).await?;
     watching::wait(lab, name, Moment::now(), step).await?;
+    if cluster.card.patroni.is_some()
+        && let Some(why) = restore(lab, &cluster, step).await?
+    {
+        return Err(cannot(format!("begin with {name}"))(why));
+    }
     Ok(cluster)
 }
 
 /// Undoes every fault, powers on what is off, and waits until the cluster is as new. `Some` says why it is not.
 pub async fn restore(lab: &Lab, cluster: &Cluster, step: &Step) -> Result<Option<String>, Error> {
     heal(cluster).await?;
-    let until = Instant::now() + PATIENCE;
+    let patience = if cluster.card.patroni.is_some() { PATIENCE_PATRONI } else { PATIENCE };
+    let until = Instant::now() + patience;
     loop {
         let off = power_on(lab, cluster).await?;
         let wrong =
@@ -129,16 +146,24 @@ pub async fn heal(cluster: &Cluster) -> Result<(), Error> {
     Ok(())
 }
 
+/// The cluster's hosts: its members, and those of etcd.
 async fn of(cluster: &Cluster) -> Result<Vec<control::Host>, Error> {
     let hosts = control::hosts().await?;
-    Ok(hosts.into_iter().filter(|host| cluster.card.member(&host.instance_id).is_some()).collect())
+    let ids = ids(cluster);
+    Ok(hosts.into_iter().filter(|host| ids.contains(&host.instance_id)).collect())
+}
+
+fn ids(cluster: &Cluster) -> Vec<String> {
+    let etcd = cluster.card.patroni.iter().flat_map(|card| &card.etcd).map(|host| host.id.clone());
+    cluster.card.members.iter().map(|member| member.id.clone()).chain(etcd).collect()
 }
 
 /// Starts what is stopped and stops what is dead, as a person does; how many hosts do not run yet.
 pub async fn power_on(lab: &Lab, cluster: &Cluster) -> Result<usize, Error> {
     let hosts = of(cluster).await?;
-    if hosts.len() != cluster.card.members.len() {
-        return Err(cannot("power members on")(format!("{} of {} are there", hosts.len(), cluster.card.members.len())));
+    let all = ids(cluster).len();
+    if hosts.len() != all {
+        return Err(cannot("power members on")(format!("{} of {all} are there", hosts.len())));
     }
     let mut off = 0;
     for host in hosts {

@@ -4,6 +4,7 @@ use crate::{
     client::{Tally, What},
     clock::Moment,
     fault::Fault,
+    led::Times,
     logs::Said,
     pages::Page,
     report::Run,
@@ -62,7 +63,7 @@ pub fn entries(
     let mut previous = None;
     for event in tally.events.iter().filter(|event| event.at >= struck) {
         let (text, tone) = match &event.what {
-            What::Connected(address) => (format!("connected to {address}, where the record points"), Tone::Plain),
+            What::Connected(address) => (format!("connected to {address}"), Tone::Plain),
             What::Lost(why) => (format!("lost its connection: {why}"), Tone::Bad),
             What::Refused(why) => (format!("cannot connect: {why}"), Tone::Bad),
         };
@@ -80,6 +81,18 @@ pub fn entries(
     }
     entries.sort_by_key(|entry| entry.at);
     entries
+}
+
+/// Adds what was seen of Patroni and of the load balancer.
+pub fn add_led(entries: &mut Vec<Entry>, times: &Times) {
+    let mut add = |seen: &Option<(String, Moment)>, who, what: &str| {
+        if let Some((id, at)) = seen {
+            entries.push(Entry { at: *at, who, text: format!("{id} {what}"), tone: Tone::Plain });
+        }
+    };
+    add(&times.leader, "patroni", "says that it leads");
+    add(&times.front, "load balancer", "passes the health check for writers");
+    entries.sort_by_key(|entry| entry.at);
 }
 
 /// The address that the client was connected to at a moment.
@@ -166,7 +179,14 @@ impl Look {
         let _ = write!(text, "without a row      {:<10} ", seconds(run.outage_ms));
         if run.fault.moves_the_writer() {
             let (detect, promote, record) = (seconds(run.detect_ms), seconds(run.promote_ms), seconds(run.record_ms));
-            let _ = write!(text, "of that: detecting {detect}, promoting {promote}, moving the record {record}");
+            let _ = match &run.patroni {
+                None => write!(text, "of that: detecting {detect}, promoting {promote}, moving the record {record}"),
+                Some(led) => {
+                    let [leader, front, record] = [led.leader_ms, led.front_ms, led.record_ms].map(seconds);
+                    let text = &mut text;
+                    write!(text, "after the fault: Patroni {leader}, load balancer {front}, record {record}")
+                }
+            };
         }
         text.push('\n');
         text
@@ -242,7 +262,7 @@ mod tests {
             "2 lost its connection: no answer in 2 s",
             "3.1 cannot connect: 127.0.11.10: no answer in 1 s",
             "3.3 lease taken, epoch 2",
-            "4.4 connected to 127.0.12.10, where the record points",
+            "4.4 connected to 127.0.12.10",
             "4.41 first row accepted again, by 127.0.12.10: 4.4 s without one",
             "4.5 P1 orders: writer moved",
         ];

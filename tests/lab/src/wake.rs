@@ -70,6 +70,7 @@ fn ask(template: &Template, function: Function, event: &Value) -> (bool, String)
         Meaning::Suspicion(_)
         | Meaning::Attention { .. }
         | Meaning::Spec { .. }
+        | Meaning::Order(_)
         | Meaning::Request(_)
         | Meaning::BadRequest(_) => " (it arrives by direct invocation, not by a rule)",
         _ => " (but no rule brings it here)",

@@ -99,8 +99,8 @@ impl<'l> Stage<'l> {
     pub async fn begin(lab: &'l Lab, cluster: Cluster, step: &'l Step) -> Result<Stage<'l>, Error> {
         let before = cluster.now(&lab.owner, &lab.zone).await?;
         let rows = format!("scenario-{}", Moment::now().0);
-        let record = cluster.card.records.writer.clone();
-        let client = Writer::start(cluster.database.clone(), names::resolver()?, record, rows);
+        let (database, name) = cluster.entrance();
+        let client = Writer::start(database, names::resolver()?, name, rows);
         pages::take(&lab.owner, &lab.fleet.pages).await?;
         let inside = Inside::of(&lab.place, &cluster)?;
         let asker = Owner::start(&lab.place)?;

@@ -1,7 +1,7 @@
 //! All scenarios, and the clusters that they need.
 
 use super::{
-    cuts, losses, outages, people, returns,
+    cuts, led, losses, outages, people, returns,
     stage::{Stage, Stop},
 };
 use crate::{cluster, error::Error, lab::Lab};
@@ -38,6 +38,10 @@ pub enum Kind {
     AtOnce,
     /// The third member never becomes writer.
     NeverThird,
+    /// `infra/clusters/shop.json`: Patroni leads.
+    Shop,
+    /// The same, and what is off for 10 s is repaired.
+    ShopRepair,
 }
 
 impl Kind {
@@ -49,6 +53,8 @@ impl Kind {
             Kind::ShortTtl => "short-ttl",
             Kind::AtOnce => "at-once",
             Kind::NeverThird => "never-third",
+            Kind::Shop => "shop",
+            Kind::ShopRepair => "shop-repair",
         }
     }
 
@@ -62,7 +68,10 @@ impl Kind {
             Ok(spec.to_string())
         };
         match self {
-            Kind::Orders | Kind::Asynchronous => cluster::spec(&lab.place, self.name()),
+            Kind::Orders | Kind::Asynchronous | Kind::Shop => cluster::spec(&lab.place, self.name()),
+            Kind::ShopRepair => with(json!({
+                "topology": "ec2-patroni", "synchronous": {"required": 1}, "policy": {"repair_after_s": 10},
+            })),
             Kind::ShortTtl => with(json!({"synchronous": {"required": 0}, "policy": {"ttl_s": 10}})),
             Kind::AtOnce => with(json!({"policy": {"local_restart_ms": 0}})),
             Kind::NeverThird => with(json!({"members": {"count": 3, "never_promote": [3]}})),
@@ -83,7 +92,7 @@ macro_rules! scenario {
 }
 
 /// All scenarios; those of one cluster stand together, so that it is used again.
-pub const ALL: [Scenario; 25] = [
+pub const ALL: [Scenario; 30] = [
     scenario!(
         "A1",
         Orders,
@@ -258,5 +267,40 @@ pub const ALL: [Scenario; 25] = [
         150,
         losses::never_promoted,
         "only a member is left that is never promoted: no promotion, page"
+    ),
+    scenario!(
+        "P1",
+        Shop,
+        240,
+        led::dead,
+        "Patroni leads, its leader's hardware dies: Patroni elects, load balancer and record follow, one page, no acknowledged row lost"
+    ),
+    scenario!(
+        "P2",
+        Shop,
+        120,
+        led::crashed,
+        "Patroni leads, PostgreSQL of the leader is killed: Patroni starts it in place, the same timeline, no page"
+    ),
+    scenario!(
+        "P3",
+        Shop,
+        150,
+        led::without_a_store_host,
+        "Patroni leads, one host of etcd dies: nothing changes, rows go on"
+    ),
+    scenario!(
+        "P5",
+        Shop,
+        360,
+        led::paused,
+        "Patroni leads, pause and lose the leader: nobody is elected, page; resumed, Patroni elects and Understudy follows once"
+    ),
+    scenario!(
+        "P4",
+        ShopRepair,
+        300,
+        led::standby_off,
+        "Patroni leads, a standby's instance is stopped: Understudy starts it after repair_after_s, it streams again, nothing else changes"
     ),
 ];

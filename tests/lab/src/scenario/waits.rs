@@ -133,7 +133,8 @@ impl<'l> Stage<'l> {
 
     /// The same, whether or not rows are accepted.
     pub async fn failover_noted(&mut self, limit: Duration) -> Result<Over, Stop> {
-        let over = self.change_noted("failover", limit).await?;
+        let kind = if self.cluster.card.patroni.is_some() { "followed" } else { "failover" };
+        let over = self.change_noted(kind, limit).await?;
         sleep(SETTLE).await;
         self.take_pages().await?;
         self.expect(judge::changed_once(&self.before, &self.now().await?));
