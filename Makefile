@@ -30,4 +30,5 @@ test: setup-tests
 	shellcheck .ci/run infra/nodes/*.sh tests/lab/*.sh tests/nodes/*.sh
 	$(VENV)/cfn-lint infra/template.yaml tests/golden/*.json
 	$(VENV)/python -m unittest discover --start-directory tests/lab/aws
-	bash tests/nodes/members.sh
+	@for test in members base own_root patroni backups patroni-backups dr monitoring; do \
+		echo "bash tests/nodes/$$test.sh"; bash tests/nodes/$$test.sh || exit 1; done

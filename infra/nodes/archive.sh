@@ -13,7 +13,8 @@ stanza() { sed -n 's/^\[\([^]:]*\)\]$/\1/p' "$1" | grep -vx global; } # CONFIG
 
 case ${1:-} in
   push)
-    exec pgbackrest --config="$ETC/pgbackrest.conf" --stanza="$(stanza "$ETC/pgbackrest.conf")" "${HOW[@]}" archive-push "$2" >&2
+    config=$ETC/pgbackrest.conf
+    exec pgbackrest --config="$config" --stanza="$(stanza "$config")" "${HOW[@]}" archive-push "$2" >&2
     ;;
   get)
     worst=1 # not there
@@ -22,8 +23,8 @@ case ${1:-} in
       code=0 said=''
       # PostgreSQL runs this in its data directory, which is another one when verify.sh tries a restore.
       # A repository that does not answer holds nothing up for longer than this many seconds.
-      said=$(timeout -k 5 "${GET_SECONDS:-60}" pgbackrest --config="$config" --stanza="$(stanza "$config")" "${HOW[@]}" \
-        --pg1-path="$PWD" ${ARCHIVE_SYNC:+--no-archive-async} archive-get "$2" "$3" 2>&1) || code=$?
+      said=$(timeout -k 5 "${GET_SECONDS:-60}" pgbackrest --config="$config" --stanza="$(stanza "$config")" \
+        "${HOW[@]}" --pg1-path="$PWD" ${ARCHIVE_SYNC:+--no-archive-async} archive-get "$2" "$3" 2>&1) || code=$?
       [ -z "$said" ] || echo "$said" >&2
       [ "$code" != 0 ] || exit 0
       # A repository without a stanza has nothing; the DR standby's own is so until it is promoted.

@@ -22,17 +22,21 @@ measure() {
   local since waiting failing any full
   since=$(sql "SELECT extract(epoch FROM (pg_stat_file('PG_VERSION')).modification)::bigint")
   read -r waiting failing < <(sql "SELECT
-    (SELECT coalesce(extract(epoch FROM now() - min(modification))::bigint, 0) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'),
-    (last_failed_time IS NOT NULL AND (last_archived_time IS NULL OR last_failed_time > last_archived_time))::int FROM pg_stat_archiver")
+    (SELECT coalesce(extract(epoch FROM now() - min(modification))::bigint, 0)
+      FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'),
+    (last_failed_time IS NOT NULL AND (last_archived_time IS NULL OR last_failed_time > last_archived_time))::int
+    FROM pg_stat_archiver")
   read -r any full < <(jq -r --argjson since "$since" '
     [.[0].backup // [] | .[] | select(.error != true)] as $good
-    | [($good | map(.timestamp.stop) | max) // $since, ($good | map(select(.type == "full") | .timestamp.stop) | max) // $since]
+    | [$good, ($good | map(select(.type == "full")))] | map((map(.timestamp.stop) | max) // $since)
     | map((now | floor) - .) | join(" ")' "$BACKUPS/info.json")
   VALUE=([ArchiveAgeSeconds]=$waiting [ArchiveFailing]=$failing [BackupAgeSeconds]=$any [FullBackupAgeSeconds]=$full)
 }
 to_cloudwatch() {
   local name
-  put_metrics < <(for name in "${!VALUE[@]}"; do echo "$name ${VALUE[$name]} $([[ $name == *Seconds ]] && echo Seconds || echo Count)"; done)
+  put_metrics < <(for name in "${!VALUE[@]}"; do
+    echo "$name ${VALUE[$name]} $([[ $name == *Seconds ]] && echo Seconds || echo Count)"
+  done)
 }
 # For the node exporter, in Prometheus's words.
 to_exporter() {

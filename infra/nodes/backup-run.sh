@@ -43,4 +43,5 @@ ask_repository || give_up "$WHY"
 note_answer
 LABEL=$(jq -er '.[0].backup[-1].label' <<<"$ANSWER")
 status good "$LABEL" ''
-log "$TYPE backup: $(jq -r '.[0].backup[-1] | "\(.label), \(.info.size) bytes, of them copied \(.info.delta), in the repository \(.info.repository.delta)"' <<<"$ANSWER")"
+log "$TYPE backup: $(jq -r '.[0].backup[-1] | "\(.label), \(.info.size) bytes, of them copied \(.info.delta)," +
+  " in the repository \(.info.repository.delta)"' <<<"$ANSWER")"

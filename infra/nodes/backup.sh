@@ -7,9 +7,11 @@ BACKUPS=$VAR/backup                   # status.json, info.json, locks: kept acro
 CONFIG=$ROOT/etc/pgbackrest.conf      # the repository that this host writes
 COPY=$ROOT/etc/pgbackrest-copy.conf   # one that it only reads: the DR standby's, of the other Region
 METRICS=$ROOT/var/lib/prometheus/node-exporter
+RESTORE_COMMAND="ROOT=$ROOT exec /bin/bash $ROOT/opt/understudy/archive.sh get \"%f\" \"%p\""
 
 sql() { # SQL [DATABASE]: here, as superuser
-  as_postgres timeout "${ASK_SECONDS:-10}" psql -XAtqwF ' ' -v ON_ERROR_STOP=1 -h "$VAR" -p "$PORT" -U postgres -d "${2:-postgres}" -c "$1"
+  as_postgres timeout "${ASK_SECONDS:-10}" psql -XAtqwF ' ' -v ON_ERROR_STOP=1 \
+    -h "$VAR" -p "$PORT" -U postgres -d "${2:-postgres}" -c "$1"
 }
 # Its log has every detail; the console only what failed.
 backrest() { as_postgres pgbackrest --config="$CONFIG" --stanza="$BACKUP_STANZA" --log-level-console=error "$@"; }
@@ -40,11 +42,14 @@ need_stanza() {
     ask_repository || return
   done
   ((CODE == 0 || CODE == 2)) && return
-  ((CODE == 1 || CODE == 3)) || WHY="the repository says $CODE: $(jq -c '[.[0].status.message, (.[0].repo[]?.status.message)]' <<<"$ANSWER")"
+  ((CODE == 1 || CODE == 3)) ||
+    WHY="the repository says $CODE: $(jq -c '[.[0].status.message, (.[0].repo[]?.status.message)]' <<<"$ANSWER")"
   return 1
 }
 # Leaves ANSWER for the next report.
-note_answer() { as_postgres tee "$BACKUPS/info.new" >/dev/null <<<"$ANSWER" && as_postgres mv "$BACKUPS/info.new" "$BACKUPS/info.json"; }
+note_answer() {
+  as_postgres tee "$BACKUPS/info.new" >/dev/null <<<"$ANSWER" && as_postgres mv "$BACKUPS/info.new" "$BACKUPS/info.json"
+}
 
 # What a restore leaves in postgresql.auto.conf: one day this member is a standby, and would stop at the old target.
 tidy() {

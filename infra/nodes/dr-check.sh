@@ -1,17 +1,18 @@
 #!/bin/bash
 # How the DR standby follows:  dr-check.sh  says it, and exits with 1 when it does not;  dr-check.sh report  does each
-# minute what keeps it following (reads where the members are, makes its slot after a failover) and sends DrLagSeconds and
-# DrStreaming to CloudWatch.
+# minute what keeps it following (reads where the members are, makes its slot after a failover) and sends DrLagSeconds
+# and DrStreaming to CloudWatch.
 . "${BASH_SOURCE%/*}/lib.sh"
 . "$HERE/backup.sh"
 . "$HERE/dr.sh"
 
-# Sets RECOVERY, STREAMING, SENDER, RECEIVED, REPLAYED, LAG. Late is what was written after the last transaction replayed
-# here; while it streams and has replayed all it has received, it is not late, however long nobody wrote.
+# Sets RECOVERY, STREAMING, SENDER, RECEIVED, REPLAYED, LAG. Late is what was written after the last transaction
+# replayed here; while it streams and has replayed all it has received, it is not late, however long nobody wrote.
 look() {
   local seen
   WHY="PostgreSQL does not answer here: $(sql 'SELECT 1' 2>&1 | head -n 1)"
-  seen=$(sql "SELECT pg_is_in_recovery()::int, coalesce((SELECT (status = 'streaming')::int FROM pg_stat_wal_receiver), 0),
+  seen=$(sql "SELECT pg_is_in_recovery()::int,
+    coalesce((SELECT (status = 'streaming')::int FROM pg_stat_wal_receiver), 0),
     coalesce((SELECT slot_name || '@' || sender_host FROM pg_stat_wal_receiver), '-'),
     coalesce(pg_last_wal_receive_lsn()::text, '-'), coalesce(pg_last_wal_replay_lsn()::text, '-'),
     CASE WHEN NOT pg_is_in_recovery() OR (EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')
@@ -37,13 +38,18 @@ report() {
   [ -z "$why" ] || die "$why"
 }
 say() {
+  local address
   look || die "$WHY"
   if [ "$RECOVERY" = 0 ]; then
     echo "promoted: it takes writes, on timeline $(sql 'SELECT timeline_id FROM pg_control_checkpoint()')"
     exit 0
   fi
   echo "standby: received $RECEIVED, replayed $REPLAYED, $LAG s late"
-  if [ "$STREAMING" = 1 ]; then echo "streams from $(ask_source 'SELECT host(inet_server_addr())' 2>/dev/null || echo "${SENDER#*@}") through the slot ${SENDER%@*}"; else
+  if [ "$STREAMING" = 1 ]; then
+    # libpq tells the record's name, not who is behind it.
+    address=$(ask_source 'SELECT host(inet_server_addr())' 2>/dev/null) || address=${SENDER#*@}
+    echo "streams from $address through the slot ${SENDER%@*}"
+  else
     echo "does not stream; the writer says: $(ask_source 'SELECT pg_current_wal_lsn()' 2>&1 | head -n 1)"
     exit 1
   fi

@@ -1,17 +1,19 @@
 #!/bin/bash
 # Makes the DR standby anew:  dr-init.sh [--confirm INIT]
 #
-# For a standby that has lost its place (its slot kept too little, another history). Stops PostgreSQL, sets its data aside
-# as data.old and lets dr-run.sh copy it again. Refuses on one that was promoted: it may hold the only rows.
+# For a standby that has lost its place (its slot kept too little, another history). Stops PostgreSQL, sets its data
+# aside as data.old and lets dr-run.sh copy it again. Refuses on one that was promoted: it may hold the only rows.
 . "${BASH_SOURCE%/*}/lib.sh"
 . "$HERE/backup.sh"
 . "$HERE/dr.sh"
 
 WORD=''
 [ "${1:-}" != --confirm ] || WORD=${2:-}
-[ ! -d "$DATA" ] || [ -e "$DATA/standby.signal" ] || die 'it was promoted: move its data away by hand, if you know what you do'
+[ ! -d "$DATA" ] || [ -e "$DATA/standby.signal" ] ||
+  die 'it was promoted: move its data away by hand, if you know what you do'
 read_source || die "$WHY"
-WRITER=$(ask_source 'SELECT pg_current_wal_lsn()' 2>&1) || log "no writer answers: $WRITER; the copy will be of the replicated backups"
+WRITER=$(ask_source 'SELECT pg_current_wal_lsn()' 2>&1) ||
+  log "no writer answers: $WRITER; the copy will be of the replicated backups"
 if [ -z "$WORD" ]; then
   echo 'Type INIT to copy all data again.' >&2
   read -r WORD || :

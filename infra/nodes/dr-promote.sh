@@ -24,11 +24,14 @@ flock -n 8 || die 'another dr-promote.sh runs'
 RECOVERY=$(sql 'SELECT pg_is_in_recovery()' 2>&1) || die "PostgreSQL does not answer here: $RECOVERY"
 
 if [ "$RECOVERY" = t ]; then
-  if [ -s "$SOURCE_FILE" ] && WRITER=$(ask_source "SELECT host(inet_server_addr()), pg_current_wal_lsn()" 2>/dev/null); then
+  if [ -s "$SOURCE_FILE" ] &&
+    WRITER=$(ask_source "SELECT host(inet_server_addr()), pg_current_wal_lsn()" 2>/dev/null); then
     ANSWERED=true
-    [ -n "$FORCE" ] || die "$WRITER: a member of the primary Region is out of recovery; stop it first, or --force-approved"
+    WHY="$WRITER: a member of the primary Region is out of recovery; stop it first, or --force-approved"
+    [ -n "$FORCE" ] || die "$WHY"
   fi
-  LATEST=$(sql "SELECT coalesce(to_char(pg_last_xact_replay_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), 'none'), pg_last_wal_replay_lsn()")
+  LATEST=$(sql "SELECT coalesce(to_char(pg_last_xact_replay_timestamp() AT TIME ZONE 'UTC',
+    'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), 'none'), pg_last_wal_replay_lsn()")
   log "the last transaction here is of ${LATEST% *}, at ${LATEST#* }; what came later is lost"
   if [ -z "$WORD" ]; then
     echo 'Type PROMOTE to make this standby the writer.' >&2
@@ -37,7 +40,8 @@ if [ "$RECOVERY" = t ]; then
   [ "$WORD" = PROMOTE ] || die 'not confirmed; nothing was done'
   as_postgres tee "$BACKUPS/promoted" >/dev/null <<<"${LATEST% *}"
   log 'promoting'
-  [ "$(ASK_SECONDS=70 sql 'SELECT pg_promote(true, 60)')" = t ] || die 'pg_promote did not end within 60 s: look at the log of PostgreSQL'
+  [ "$(ASK_SECONDS=70 sql 'SELECT pg_promote(true, 60)')" = t ] ||
+    die 'pg_promote did not end within 60 s: look at the log of PostgreSQL'
 fi
 # pg_control has the new timeline after a checkpoint only.
 ASK_SECONDS=900 sql CHECKPOINT
@@ -50,5 +54,6 @@ if [ -z "$ROOT" ]; then systemctl start --no-block understudy-backup-full.servic
 log 'next: point the application here; then a full backup is made, and a standby of this one can be built'
 now
 read -r LATEST <"$BACKUPS/promoted" || LATEST=none
-jq -cn --argjson timeline "$TIMELINE" --arg lsn "$LSN" --arg last "$LATEST" --argjson answered $ANSWERED --argjson ms $((NOW - BEGAN)) \
+jq -cn --argjson timeline "$TIMELINE" --arg lsn "$LSN" --arg last "$LATEST" --argjson answered $ANSWERED \
+  --argjson ms $((NOW - BEGAN)) \
   '{$timeline, $lsn, last_transaction: $last, writer_answered: $answered, seconds: ($ms / 1000)}'

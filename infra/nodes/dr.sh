@@ -17,7 +17,8 @@ SOURCE_FILE=$CONF/source.json
 # Reads the secret, and keeps it. Without an answer the last one holds.
 read_source() {
   local text
-  if identity && text=$(secret "$DR_SOURCE_SECRET" 2>/dev/null) && jq -e '.hosts and .record and .port' <<<"$text" >/dev/null; then
+  if identity && text=$(secret "$DR_SOURCE_SECRET" 2>/dev/null) &&
+    jq -e '.hosts and .record and .port' <<<"$text" >/dev/null; then
     put source.json <<<"$text"
   fi
   WHY="the secret $DR_SOURCE_SECRET was never read"
@@ -32,7 +33,8 @@ source_conninfo() { # USER
   for host in $(source_hosts); do hosts+=",$record" addresses+=",$host"; done
   if [ -n "$balancer" ]; then hosts+=",$balancer" addresses+=','; fi
   echo "user=$1 application_name=$DR_SLOT host=${hosts#,} hostaddr=${addresses#,} port=$(jq -r .port "$SOURCE_FILE")" \
-    "target_session_attrs=read-write connect_timeout=3 sslmode=verify-full sslrootcert=$CONF/certificate_authority.pem passfile=$CONF/passfile"
+    "target_session_attrs=read-write connect_timeout=3 passfile=$CONF/passfile" \
+    "sslmode=verify-full sslrootcert=$CONF/certificate_authority.pem"
 }
 ask_source() { # SQL: on the member out of recovery; nothing when there is none
   as_postgres timeout "${ASK_SECONDS:-20}" psql -XAtqwF ' ' -d "$(source_conninfo understudy) dbname=postgres" -c "$1"
@@ -49,12 +51,14 @@ dr_access() {
   local range
   echo 'local all postgres,monitor peer map=understudy'
   for range in $FLEET_CIDRS $CLIENT_CIDRS; do echo "hostssl all understudy $range scram-sha-256"; done
-  for range in $CLIENT_CIDRS $DR_CIDR $PRIMARY_CIDR; do echo "hostssl \"$DATABASE\" \"$APPLICATION_ROLE\" $range $(client_method)"; done
+  for range in $CLIENT_CIDRS $DR_CIDR $PRIMARY_CIDR; do
+    echo "hostssl \"$DATABASE\" \"$APPLICATION_ROLE\" $range $(client_method)"
+  done
 }
 dr_configure() {
   local common
   common=$(postgresql_settings) || return
-  put pg_ident.conf < <(printf 'understudy %s postgres\nunderstudy %s monitor\nunderstudy prometheus monitor\n' "$OWNER" "$OWNER")
+  put pg_ident.conf < <(printf 'understudy %s %s\n' "$OWNER" postgres "$OWNER" monitor prometheus monitor)
   put pg_hba.conf < <(dr_access)
   put understudy.conf <<END
 $common
@@ -67,7 +71,7 @@ ssl = 'on'
 ssl_cert_file = '$CONF/certificate.pem'
 ssl_key_file = '$CONF/private_key.pem'
 hot_standby_feedback = 'on'
-restore_command = 'ROOT=$ROOT exec /bin/bash $HERE/archive.sh get "%f" "%p"'
+restore_command = '$RESTORE_COMMAND'
 recovery_target_timeline = 'latest'
 include_if_exists = '$CONF/source.conf'
 include_if_exists = '$CONF/atleast.conf'

@@ -19,7 +19,8 @@ targets() { # JOB PORT "NAME=ADDRESS..." [MORE]: of static_configs, and what els
   [ -n "$3" ] || return 0
   printf '  - job_name: %s\n%s    static_configs:\n' "$1" "${4:-}"
   for host in $3; do
-    printf "      - targets: ['%s:%s']\n        labels: {cluster: '%s', member: '%s'}\n" "${host#*=}" "$2" "$CLUSTER" "${host%=*}"
+    printf "      - targets: ['%s:%s']\n        labels: {cluster: '%s', member: '%s'}\n" \
+      "${host#*=}" "$2" "$CLUSTER" "${host%=*}"
   done
 }
 # etcd asks for a certificate; Patroni's answers to anybody, over TLS.
@@ -65,7 +66,8 @@ sns() { # TOPIC
   cat <<END
       - topic_arn: '$1'
         sigv4: {region: $REGION}
-        send_resolved: true
+${AWS_ENDPOINT_URL:+        api_url: $AWS_ENDPOINT_URL
+}        send_resolved: true
         subject: '{{ template "understudy.subject" . }}'
         message: '{{ template "understudy.message" . }}'
 END
@@ -109,7 +111,8 @@ grafana_package() {
   if [ "$(dpkg-query -Wf '${Version}' grafana 2>/dev/null)" = "$GRAFANA_VERSION" ]; then return; fi
   install_packages gnupg ca-certificates
   install -d -m 755 /etc/apt/keyrings
-  curl -sSf -m 60 --retry 3 -o $key.new "$GRAFANA_SOURCE/gpg.key" || die "Grafana's key cannot be fetched from $GRAFANA_SOURCE"
+  curl -sSf -m 60 --retry 3 -o $key.new "$GRAFANA_SOURCE/gpg.key" ||
+    die "Grafana's key cannot be fetched from $GRAFANA_SOURCE"
   found=$(gpg --show-keys --with-colons $key.new | awk -F : '$1 == "fpr" {print $10; exit}')
   [ "$found" = $GRAFANA_KEY ] || die "Grafana's key has the fingerprint $found, not $GRAFANA_KEY"
   mv $key.new $key
@@ -199,11 +202,14 @@ setup_grafana() {
   [ -z "$ROOT" ] || return 0
   chgrp $group "$GRAFANA"/{admin-password,secret-key,grafana.ini}
   systemctl enable -q --now grafana-server
-  if changed "$GRAFANA/grafana.ini" || changed "$GRAFANA/provisioning/datasources/prometheus.yml"; then systemctl restart grafana-server; fi
+  if changed "$GRAFANA/grafana.ini" || changed "$GRAFANA/provisioning/datasources/prometheus.yml"; then
+    systemctl restart grafana-server
+  fi
   # The file counts only when Grafana makes its database.
   if changed "$GRAFANA/admin-password"; then
-    grafana cli --homepath /usr/share/grafana --config "$GRAFANA/grafana.ini" admin reset-admin-password --password-from-stdin \
-      <"$GRAFANA/admin-password" >/dev/null || log "Grafana's password is the old one"
+    grafana cli --homepath /usr/share/grafana --config "$GRAFANA/grafana.ini" \
+      admin reset-admin-password --password-from-stdin <"$GRAFANA/admin-password" >/dev/null ||
+      log "Grafana's password is the old one"
     chown -R grafana:grafana "$VAR/grafana"
   fi
 }
@@ -212,18 +218,22 @@ setup_grafana() {
 
 # Restarts what has been told otherwise, and reloads what can be.
 monitoring_services() {
+  local storage="--storage.tsdb.path=$VAR/prometheus --storage.tsdb.retention.time=${MONITORING_RETENTION_DAYS}d"
+  local unit
+  local alone="--storage.path=$VAR/alertmanager --cluster.listen-address="
   install -d -m 750 -o prometheus "$VAR/prometheus" "$VAR/alertmanager"
   place /etc/default/prometheus 644 root <<END
-ARGS="--config.file=$PROMETHEUS/prometheus.yml --storage.tsdb.path=$VAR/prometheus --storage.tsdb.retention.time=${MONITORING_RETENTION_DAYS}d --web.listen-address=$ADDRESS:9090"
+ARGS="--config.file=$PROMETHEUS/prometheus.yml --web.listen-address=$ADDRESS:9090 $storage"
 END
   place /etc/default/prometheus-alertmanager 644 root <<END
-ARGS="--config.file=$PROMETHEUS/alertmanager.yml --storage.path=$VAR/alertmanager --web.listen-address=$ADDRESS:9093 --cluster.listen-address="
+ARGS="--config.file=$PROMETHEUS/alertmanager.yml --web.listen-address=$ADDRESS:9093 $alone"
 END
   promtool check config "$PROMETHEUS/prometheus.yml" >/dev/null || die "Prometheus refuses its configuration"
   amtool check-config "$PROMETHEUS/alertmanager.yml" >/dev/null || die "Alertmanager refuses its configuration"
   systemctl enable -q --now prometheus prometheus-alertmanager
-  if changed /etc/default/prometheus; then systemctl restart prometheus; else systemctl reload prometheus; fi
-  if changed /etc/default/prometheus-alertmanager; then systemctl restart prometheus-alertmanager; else systemctl reload prometheus-alertmanager; fi
+  for unit in prometheus prometheus-alertmanager; do
+    if changed "/etc/default/$unit"; then systemctl restart $unit; else systemctl reload $unit; fi
+  done
 }
 setup_monitoring() {
   local rules=${TOPOLOGY#ec2-}

@@ -25,7 +25,7 @@ install_postgresql() {
     log "PostgreSQL $POSTGRESQL_VERSION is not the distribution's: from the PostgreSQL project"
     install_packages gnupg
     # It brings its archive's key along.
-    bash /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y >&2
+    bash /usr/share/postgresql-common/pgdg/apt*.sh -y >&2
   fi
   install_packages "postgresql-$POSTGRESQL_VERSION" "postgresql-client-$POSTGRESQL_VERSION"
 }

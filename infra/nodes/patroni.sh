@@ -227,7 +227,7 @@ patroni_packages() {
     place /etc/apt/preferences.d/understudy-patroni 644 root <<<$'Package: patroni\nPin: version 4.*\nPin-Priority: 600'
     if ! apt-cache policy patroni | grep -q 'Candidate: 4\.'; then
       install_packages postgresql-common gnupg
-      bash /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y >&2
+      bash /usr/share/postgresql-common/pgdg/apt*.sh -y >&2
     fi
     # python3-etcd and dnspython: what Patroni's driver of etcd's third API imports.
     install_packages patroni python3-etcd python3-dnspython python3-psycopg2

@@ -57,7 +57,8 @@ await() {
   until streams; do
     before=$seen
     seen=$(patroni_api GET patroni 2>/dev/null | jq -c '[.state, .role, .replication_state, .timeline, .xlog]')
-    seen+=$(df --output=used "$VAR")
+    # What a copy has by now; other files of the disk tell nothing.
+    [[ $seen != *'"creating replica"'* ]] || seen+=$(du -sk "$DATA" 2>/dev/null || :)
     now
     if [ "$seen" != "$before" ]; then since=$NOW; fi
     WHY="this member does not stream from $LEADER, and nothing has moved for $STUCK s"

@@ -1,6 +1,6 @@
-# What restore.sh does on a member of ec2-patroni, around the restore itself: pauses Patroni, so that nobody else is made
-# leader and nothing starts PostgreSQL; and when the restored database is open, hands it back and has the other members
-# copied anew, since their log is of a history that is no more.
+# What restore.sh does on a member of ec2-patroni, around the restore itself: pauses Patroni, so that nobody else is
+# made leader and nothing starts PostgreSQL; and when the restored database is open, hands it back and has the other
+# members copied anew, since their log is of a history that is no more.
 # shellcheck shell=bash
 . "$HERE/patroni.sh"
 KEPT=$BACKUPS/patroni # how Patroni ran PostgreSQL here, and its files in the data directory, across the restore
@@ -15,16 +15,19 @@ patroni_pause() { # true|false
 patroni_paused() { [ "$(patroni_api GET patroni 2>/dev/null | jq -r '.pause // false')" = "$1" ]; }
 stop_patroni() {
   local leader left
-  leader=$(patroni_api GET cluster | jq -r '[.members[] | select(.role == "leader") | .name][0] // "nobody"') || die 'Patroni does not answer here'
-  [ "$leader" = "$MEMBER" ] || [ "$leader" = nobody ] || die "$leader leads: restore there, or switch over to this member first"
+  leader=$(patroni_api GET cluster | jq -r '[.members[] | select(.role == "leader") | .name][0] // "nobody"') ||
+    die 'Patroni does not answer here'
+  [ "$leader" = "$MEMBER" ] || [ "$leader" = nobody ] || die "$leader leads: restore there, or switch over here first"
   patroni_pause true
   WHY='Patroni does not say that it is paused'
   wait_for patroni_paused true
   log 'Patroni is paused'
   as_postgres mkdir -p -m 700 "$KEPT"
   # When this is run again after a cut, what was kept then is still right.
-  if [ -s "$DATA/postmaster.opts" ]; then as_postgres cp "$DATA"/{postmaster.opts,postgresql.conf,postgresql.base.conf,pg_hba.conf,pg_ident.conf} "$KEPT/"; fi
-  [ -s "$KEPT/postmaster.opts" ] || die "how Patroni starts PostgreSQL here is not known: $DATA/postmaster.opts is missing"
+  if [ -s "$DATA/postmaster.opts" ]; then
+    as_postgres cp "$DATA/postmaster.opts" "$DATA"/{postgresql,postgresql.base,pg_hba,pg_ident}.conf "$KEPT/"
+  fi
+  [ -s "$KEPT/postmaster.opts" ] || die "how Patroni starts PostgreSQL is not known: no $DATA/postmaster.opts"
   servers
   if ((${#SERVERS[@]})); then as_postgres pg_ctl stop -s -D "$DATA" -m fast -t 120 || die 'PostgreSQL does not stop'; fi
   for ((left = 30; left > 0; left--)); do
@@ -36,15 +39,17 @@ stop_patroni() {
 }
 # As Patroni would, but for what it takes out of postgresql.auto.conf: the target of the recovery.
 start_patroni() {
-  as_postgres cp "$KEPT"/{postgresql.conf,postgresql.base.conf,pg_hba.conf,pg_ident.conf} "$DATA/"
+  as_postgres cp "$KEPT"/{postgresql,postgresql.base,pg_hba,pg_ident}.conf "$DATA/"
   exec 9<&-
   # postmaster.opts is a command line in double quotes; read as whom it belongs to.
   # shellcheck disable=SC2016
-  as_postgres setsid bash -c 'eval "set -- $(cat "$1")"; exec "$@"' start "$KEPT/postmaster.opts" >>"$BACKUPS/restore.log" 2>&1 </dev/null 3>&- 8>&- &
+  as_postgres setsid bash -c 'eval "set -- $(cat "$1")"; exec "$@"' start "$KEPT/postmaster.opts" \
+    >>"$BACKUPS/restore.log" 2>&1 </dev/null 3>&- 8>&- &
   log 'PostgreSQL is started'
 }
 copied() { # ADDRESS
-  API_ADDRESS=$1 patroni_api GET patroni 2>/dev/null | jq -e '.role == "replica" and .replication_state == "streaming"' >/dev/null
+  API_ADDRESS=$1 patroni_api GET patroni 2>/dev/null |
+    jq -e '.role == "replica" and .replication_state == "streaming"' >/dev/null
 }
 next_patroni() {
   local peer name since
@@ -55,7 +60,8 @@ next_patroni() {
   log 'Patroni leads here, and is no longer paused'
   for peer in $PEERS; do
     name=$(API_ADDRESS=$peer patroni_api GET patroni 2>/dev/null | jq -r .patroni.name) || :
-    if ! patroni_load_password || ! WHY=$(API_ADDRESS=$peer patroni_api POST reinitialize <<<'{"force": true}' 2>&1); then
+    if ! patroni_load_password ||
+      ! WHY=$(API_ADDRESS=$peer patroni_api POST reinitialize <<<'{"force": true}' 2>&1); then
       log "$peer does not copy the data: $WHY; when it is back, rejoin-replica repairs it"
       continue
     fi

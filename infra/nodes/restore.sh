@@ -37,7 +37,8 @@ arguments() {
 }
 # Sets TARGET, as PostgreSQL reads it, and AT, in seconds.
 target_time() {
-  [[ $TIME =~ ^[0-9]{4}-[0-9]{2}-[0-9]{2}[T\ ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}(:?[0-9]{2})?)$ ]] ||
+  local day='[0-9]{4}-[0-9]{2}-[0-9]{2}' clock='[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?'
+  [[ $TIME =~ ^${day}[T\ ]${clock}(Z|[+-][0-9]{2}(:?[0-9]{2})?)$ ]] ||
     usage "no time with a zone: $TIME"
   TARGET=$(date -u -d "$TIME" '+%F %T.%6N+00' 2>/dev/null) || usage "no time: $TIME"
   AT=$(date -u -d "$TIME" +%s)
@@ -52,14 +53,16 @@ choose() {
   for config in "$CONFIG" "$COPY"; do
     [ -e "$config" ] || continue
     info=$(CONFIG=$config backrest --output=json info 2>&1) || { log "$info"; continue; }
-    LABEL=$(jq -r --argjson at "${AT:-null}" --arg set "$SET" --arg line "$line" '[.[0].backup // [] | .[] | select(.error != true)
-      | select(.archive.start[:8] <= $line) | select($at == null or .timestamp.stop <= $at) | select($set == "" or .label == $set)][-1].label // empty' <<<"$info")
+    LABEL=$(jq -r --argjson at "${AT:-null}" --arg set "$SET" --arg line "$line" '[.[0].backup // [] | .[]
+      | select(.error != true and .archive.start[:8] <= $line) | select($at == null or .timestamp.stop <= $at)
+      | select($set == "" or .label == $set)][-1].label // empty' <<<"$info")
     if [ -n "$LABEL" ]; then
       CONFIG=$config
       return
     fi
   done
-  die "no backup ${SET:+$SET }${TIME:+that ended before $TIME }of timeline $TIMELINE or an earlier one in the repository"
+  WHY="no backup ${SET:+$SET }${TIME:+that ended before $TIME }of timeline $TIMELINE or an earlier one"
+  die "$WHY in the repository"
 }
 
 # Each other member: whether it is out of recovery. What does not answer does not hinder, but is named.
@@ -106,11 +109,10 @@ restore() {
     how+=("--link-map=pg_wal=$link")
   fi
   as_postgres mkdir -p -m 700 "$DATA"
-  # What is here and not in the archive is kept: the last segments of the old timeline. For whoever wants them, not for recovery.
+  # What is here and not in the archive is kept: the last segments of the old timeline. For whoever wants them.
   keep_log
   log 'restoring'
-  backrest --delta --force "${how[@]}" \
-    --recovery-option="restore_command=ROOT=$ROOT exec /bin/bash $ROOT/opt/understudy/archive.sh get \"%f\" \"%p\"" restore >&2 ||
+  backrest --delta --force "${how[@]}" --recovery-option="restore_command=$RESTORE_COMMAND" restore >&2 ||
     die 'pgBackRest failed; run this again'
   log "restored $LABEL"
 }
@@ -124,7 +126,8 @@ keep_log() {
     as_postgres cp "$DATA/pg_wal/$name" "$kept/"
   done
   # The segment that was written last is never ready.
-  name=$(find "$DATA/pg_wal/" -maxdepth 1 -type f -regex '.*/[0-9A-F]+' -printf '%T@ %f\n' | sort -n | tail -n 1 | cut -d ' ' -f 2)
+  name=$(find "$DATA/pg_wal/" -maxdepth 1 -type f -regex '.*/[0-9A-F]+' -printf '%T@ %f\n' | sort -n | tail -n 1)
+  name=${name#* }
   if [ -n "$name" ]; then as_postgres mkdir -p "$kept" && as_postgres cp "$DATA/pg_wal/$name" "$kept/"; fi
   [ ! -d "$kept" ] || log "what the archive does not have is in $kept"
 }
@@ -139,9 +142,13 @@ opened() {
     before=$seen seen=$(sql "SELECT pg_last_wal_replay_lsn()" 2>&1 || :)$(replaying)
     now
     if [ "$seen" != "$before" ]; then since=$NOW; fi
-    ((NOW - since < STUCK * 1000)) || die "PostgreSQL is not out of recovery, and nothing has moved for $STUCK s: see its log"
-    if read -r pid 2>/dev/null <"$DATA/postmaster.pid" && [ "$pid" != "$last" ]; then last=$pid starts=$((starts + 1)); fi
-    ((starts < 4)) || die "the archive ends before ${TIME:-the target} on timeline $TIMELINE: ask for an earlier time, or for none"
+    WHY="PostgreSQL is not out of recovery, and nothing has moved for $STUCK s: see its log"
+    ((NOW - since < STUCK * 1000)) || die "$WHY"
+    if read -r pid 2>/dev/null <"$DATA/postmaster.pid" && [ "$pid" != "$last" ]; then
+      last=$pid starts=$((starts + 1))
+    fi
+    WHY="the archive ends before ${TIME:-the target} on timeline $TIMELINE: ask for an earlier time, or for none"
+    ((starts < 4)) || die "$WHY"
     sleep 0.3
   done
 }

@@ -1,8 +1,9 @@
 #!/bin/bash
 # Whether the backups are what one hopes for:  verify.sh [--full]
 #
-# Without --full: looks only. With it: restores the newest backup beside the data, starts it read-only, counts every row,
-# checks every B-tree where amcheck is installed, and removes it. Says a line for each check; exits with 1 if one failed.
+# Without --full: looks only. With it: restores the newest backup beside the data, starts it read-only, counts every
+# row, checks every B-tree where amcheck is installed, and removes it. Says a line for each check; exits with 1 if one
+# failed.
 # shellcheck disable=SC2317 # the checks are called by their names
 . "${BASH_SOURCE%/*}/lib.sh"
 . "${BASH_SOURCE%/*}/backup.sh"
@@ -37,11 +38,13 @@ archives() {
   WHY=$(backrest check 2>&1) && WHY=''
 }
 archive_mode() {
-  WHY=$(sql "SELECT 'archive_mode ' || current_setting('archive_mode') || ', archive_command ' || current_setting('archive_command')" 2>&1)
+  WHY=$(sql "SELECT 'archive_mode ' || current_setting('archive_mode') || ', archive_command ' ||
+    current_setting('archive_command')" 2>&1)
   [[ $WHY == 'archive_mode on, '*archive.sh* ]]
 }
 full_backup() {
-  WHY=$(jq -r '[.[0].backup[] | select(.type == "full" and .error != true)] | "\(length) of them"' <<<"$INFO") && [ "${WHY%% *}" -ge 1 ]
+  WHY=$(jq -r '[.[0].backup[] | select(.type == "full" and .error != true)] | "\(length) of them"' <<<"$INFO") &&
+    [ "${WHY%% *}" -ge 1 ]
 }
 age() {
   local hours
@@ -53,7 +56,8 @@ age() {
   ((hours < ${MAX_AGE_HOURS:-48}))
 }
 archive_range() {
-  WHY=$(jq -r '[.[0].archive[] | select(.min != null) | "\(.id) from \(.min) to \(.max)"] | join(", ")' <<<"$INFO") && [ -n "$WHY" ]
+  WHY=$(jq -r '[.[0].archive[] | select(.min != null) | "\(.id) from \(.min) to \(.max)"] | join(", ")' <<<"$INFO") &&
+    [ -n "$WHY" ]
 }
 
 # --- a restore beside the data ------------------------------------------------------------------------
@@ -86,8 +90,8 @@ ${ROOT:+dynamic_shared_memory_type = mmap}
 END
   as_postgres tee "$SCRATCH/pg_hba.conf" >/dev/null <<<'local all postgres peer map=verify'
   as_postgres tee "$SCRATCH/pg_ident.conf" >/dev/null <<<"verify $OWNER postgres"
-  ROOT=$ROOT ARCHIVE_SYNC=1 as_postgres pg_ctl start -w -t "${VERIFY_SECONDS:-3600}" -D "$SCRATCH/data" -l "$SCRATCH/log" \
-    -o "-c config_file=$SCRATCH/postgresql.conf" >/dev/null 2>&1 8>&- 3>&- || {
+  as_postgres pg_ctl start -w -t "${VERIFY_SECONDS:-3600}" -D "$SCRATCH/data" \
+    -l "$SCRATCH/log" -o "-c config_file=$SCRATCH/postgresql.conf" >/dev/null 2>&1 8>&- 3>&- || {
     WHY="it does not start: $(grep -hE -m 2 'FATAL|PANIC' "$SCRATCH/log" 2>/dev/null)"
     return 1
   }
@@ -108,8 +112,8 @@ restored() {
   as_postgres mkdir -m 700 "$SCRATCH" "$SCRATCH/data" || return
   for config in "$CONFIG" "$COPY"; do
     [ -e "$config" ] || continue
-    WHY=$(CONFIG=$config backrest --pg1-path="$SCRATCH/data" --no-delta --archive-mode=off --type=immediate --target-action=pause \
-      --recovery-option="restore_command=ROOT=$ROOT ARCHIVE_SYNC=1 exec /bin/bash $ROOT/opt/understudy/archive.sh get \"%f\" \"%p\"" \
+    WHY=$(CONFIG=$config backrest --pg1-path="$SCRATCH/data" --no-delta --archive-mode=off \
+      --type=immediate --target-action=pause --recovery-option="restore_command=ARCHIVE_SYNC=1 $RESTORE_COMMAND" \
       restore 2>&1) && WHY='' && return
   done
   return 1
@@ -131,7 +135,8 @@ indexes() {
   local database checked=0 n said
   while read -r database; do
     [ "$(there "SELECT count(*) FROM pg_extension WHERE extname = 'amcheck'" "$database")" = 1 ] || continue
-    if ! said=$(there "SELECT count(bt_index_check(c.oid)) FROM pg_class c JOIN pg_am a ON a.oid = relam JOIN pg_index i ON i.indexrelid = c.oid
+    if ! said=$(there "SELECT count(bt_index_check(c.oid)) FROM pg_class c
+      JOIN pg_am a ON a.oid = relam JOIN pg_index i ON i.indexrelid = c.oid
       WHERE amname = 'btree' AND relkind = 'i' AND relpersistence = 'p' AND indisvalid" "$database" 2>&1); then
       WHY="$database: $said"
       return 1

@@ -29,7 +29,8 @@ prepare() {
 first() {
   is 'without a repository: the segment waits' yes "$(sleep 1; [ "$(sql 1 "SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'")" -ge 1 ] && echo yes)"
   setup 1
-  is 'what systemd runs' "$(printf 'understudy-%s.timer\n' backup-full backup-diff backup-report dump)" "$(cat "$(root 1)/etc/understudy/units")"
+  is 'what systemd runs' "$(printf 'understudy-%s.timer\n' backup-full backup-diff backup-report dump)" \
+    "$(cat "$(root 1)/etc/understudy/units")"
   is 'the calendar is the spec'"'s" 'OnCalendar=Sun 02:00 UTC' "$(tail -n 1 "$(root 1)/etc/systemd/system/understudy-backup-full.timer.d/schedule.conf")"
   before=$(find "$(root 1)/etc" -type f -exec stat -c '%n %Y %i' {} + | sort)
   setup 1
@@ -50,7 +51,8 @@ first() {
   ASK_AGAIN_S=0 script 1 backup-report.sh >/dev/null
   is 'the age is in CloudWatch' yes "$([ "$(metric BackupAgeSeconds)" -lt 60 ] && echo yes)"
   is 'nothing waits' 0 "$(metric ArchiveAgeSeconds)"
-  is 'and for the exporter' 4 "$(grep -c '^understudy_' "$(root 1)/var/lib/prometheus/node-exporter/understudy_backup.prom")"
+  is 'and for the exporter' 4 \
+    "$(grep -c '^understudy_' "$(root 1)/var/lib/prometheus/node-exporter/understudy_backup.prom")"
 }
 
 verification() {
@@ -71,7 +73,8 @@ standby() {
   setup 2
   serve 2
   until_is 10 'the standby streams' 1 sql 1 'SELECT count(*) FROM pg_stat_replication'
-  is 'no backup on a standby' 'no full backup: this member is a standby; the writer makes the backups' "$(script 2 backup-run.sh full | last)"
+  is 'no backup on a standby' 'no full backup: this member is a standby; the writer makes the backups' \
+    "$(script 2 backup-run.sh full | last)"
   is 'none was made' 'full diff full' "$(backups)"
   is 'nor a dump' 'no dump: this member is a standby; the writer makes the backups' "$(script 2 dump-run.sh | last)"
   is 'nor a report' '' "$(script 2 backup-report.sh; ls "$(root 2)/var/lib/prometheus/node-exporter")"
@@ -84,14 +87,16 @@ dumps() {
   old=$dir/orders-20260101T000000Z.dump
   script 1 dump-run.sh >/dev/null
   is 'a dump' 1 "$(find "$dir" -name 'orders-*.dump' | wc -l)"
-  is 'with the rows' 1 "$("$BIN/pg_restore" -l "$(find "$dir" -name 'orders-*.dump')" | grep -c 'TABLE DATA public rows')"
+  is 'with the rows' 1 \
+    "$("$BIN/pg_restore" -l "$(find "$dir" -name 'orders-*.dump')" | grep -c 'TABLE DATA public rows')"
   "${AS[@]}" touch "$old"
   find "$dir" -name '*.dump' -exec touch -d '-20 days' {} +
   script 2 dump-run.sh >/dev/null # another host's: touches nothing here
   sql 1 'ALTER DATABASE orders RENAME TO elsewhere'
   is 'a dump that fails' 1 "$(try 1 dump-run.sh | grep -c 'failed: no dump' || true)"
   sql 1 'ALTER DATABASE elsewhere RENAME TO orders'
-  is 'removes the old one, never the last good one' "1 no" "$(find "$dir" -name '*.dump' | wc -l) $([ -e "$old" ] && echo yes || echo no)"
+  is 'removes the old one, never the last good one' "1 no" \
+    "$(find "$dir" -name '*.dump' | wc -l) $([ -e "$old" ] && echo yes || echo no)"
 }
 
 cuts() {
@@ -128,7 +133,7 @@ promotion() {
   sleep 0.1
   insert 2 9
   archived 2
-  is 'the new timeline archives at once' yes "$(find "$REPOSITORY/archive" -name '00000002*' | grep -q . && echo yes)"
+  is 'the new timeline archives at once' yes "$([ -n "$(find "$REPOSITORY/archive" -name '00000002*')" ] && echo yes)"
   is 'verify: on the new writer' 0 "$(try 2 verify.sh | grep -c '^FAILED' || true)"
   script 2 backup-run.sh diff >/dev/null
   is 'a diff on the new writer' 'full full diff' "$(backups)"
@@ -139,14 +144,18 @@ refusals() {
   said() { try 1 restore.sh "$@" | last; }
   is 'restore: two writers' "failed: $(address 2) is out of recovery: two writers; stop it first" "$(said --yes)"
   stop 2
-  is 'restore: no zone' 'failed: no time with a zone: 2026-11-21T17:00:00' "$(said --time 2026-11-21T17:00:00 --yes | sed 's/;.*//')"
-  is 'restore: no such day' 'failed: no time: 2026-02-31T17:00:00Z' "$(said --time 2026-02-31T17:00:00Z --yes | sed 's/;.*//')"
+  is 'restore: no zone' 'failed: no time with a zone: 2026-11-21T17:00:00' \
+    "$(said --time 2026-11-21T17:00:00 --yes | sed 's/;.*//')"
+  is 'restore: no such day' 'failed: no time: 2026-02-31T17:00:00Z' \
+    "$(said --time 2026-02-31T17:00:00Z --yes | sed 's/;.*//')"
   is 'restore: not yet' 'failed: 2099-01-01T00:00:00+01:00 is not yet' "$(said --time 2099-01-01T00:00:00+01:00 --yes)"
-  is 'restore: before all backups' 'failed: no backup that ended before 2020-01-01T00:00:00Z of timeline latest or an earlier one in the repository' "$(said --time 2020-01-01T00:00:00Z --yes)"
+  is 'restore: before all backups' 'failed: no backup that ended before 2020-01-01T00:00:00Z of timeline latest or an earlier one in the repository' \
+    "$(said --time 2020-01-01T00:00:00Z --yes)"
   is 'restore: not confirmed' 'failed: not confirmed; nothing was done' "$(said --time "$T1")"
   go 1
   until_is 10 'member 1 is back' f sql 1 'SELECT pg_is_in_recovery()'
-  is 'restore: while it runs' 'failed: PostgreSQL runs here: pause Understudy for this cluster, then systemctl stop understudy-postgresql' "$(said --yes)"
+  is 'restore: while it runs' 'failed: PostgreSQL runs here: pause Understudy for this cluster, then systemctl stop understudy-postgresql' \
+    "$(said --yes)"
   stop 1
 }
 
@@ -173,7 +182,8 @@ recoveries() {
   until grep -q ': restoring' restore.log || ! kill -0 $!; do sleep 0.05; done
   go 1
   wait $! || true
-  is 'a time that the timeline does not reach' 1 "$(grep -c "failed: the archive ends before $T3 on timeline 1" restore.log)"
+  is 'a time that the timeline does not reach' 1 \
+    "$(grep -c "failed: the archive ends before $T3 on timeline 1" restore.log)"
   touch "$(root 1)/stopped"
   until_is 10 'which does not run' no runs 1
   # Killed in the middle, as soon as files of the backup are there, and once more.

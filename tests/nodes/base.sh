@@ -31,7 +31,9 @@ EOF
     - "$NODES" "$@"
 }
 # The sources that a port is open to.
-open_to() { grep -E "dport \{ ([0-9]+, )*$2( |,)" <<<"$1" | sed -E 's/.*saddr ([^ ]+) .*/\1/' | sort -u | xargs; } # RULES PORT
+open_to() { # RULES PORT
+  sed -nE "/dport \{ ([0-9]+, )*$2( |,)/ s/.*saddr ([^ ]+) .*/\1/p" <<<"$1" | sort -u | xargs
+}
 firewall() {
   local role rules
   for role in member etcd bastion monitoring dr; do

@@ -22,9 +22,9 @@ by_hand() { # MEMBER OTHER
   typed "$new" "promote-orders_$new"
   is 'not during a change' 'the phase is changing: a change of writer is under way, and the functions will finish it' "$(last_word)"
   set_state phase steady
-  is 'nothing has changed' "$epoch i-$old t t" "$(state '[.epoch.N, .writer.S] | join(" ")') $(for n in $new $other; do operator $n 'SELECT pg_is_in_recovery()'; done | xargs)"
+  is 'nothing has changed' "$epoch i-$old t t" "$(state '[.epoch.N, .writer.S] | join(" ")') $(for n in $new $other; do operator "$n" 'SELECT pg_is_in_recovery()'; done | xargs)"
   typed "$new" "promote-orders_$new"
-  is 'promoted by hand' "$((epoch + 1)) i-$new f t" "$(state '[.epoch.N, .writer.S] | join(" ")') $(for n in $new $other; do operator $n 'SELECT pg_is_in_recovery()'; done | xargs)"
+  is 'promoted by hand' "$((epoch + 1)) i-$new f t" "$(state '[.epoch.N, .writer.S] | join(" ")') $(for n in $new $other; do operator "$n" 'SELECT pg_is_in_recovery()'; done | xargs)"
   until_is 10 'the other one follows' "orders_$other async" streaming "$new"
   application "$new" 'INSERT INTO rows VALUES (2000)'
   until_is 5 'a row arrives' 1 sql "$other" 'SELECT count(*) FROM rows WHERE id = 2000' orders

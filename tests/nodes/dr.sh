@@ -74,19 +74,23 @@ prepare() {
 first_copy() {
   standby
   setup_standby
-  is 'set up with no source at all' "$(printf 'understudy-%s\n' backup-{full,diff,report}.timer dr.service dr-check.timer)" "$(cat "$(root 3)/etc/understudy/units")"
+  is 'set up with no source at all' "$(printf 'understudy-%s\n' backup-{full,diff,report}.timer dr.service dr-check.timer)" \
+    "$(cat "$(root 3)/etc/understudy/units")"
   run_standby
-  until_is 10 'it waits for a source' 1 eval "grep -c 'waiting: the secret source was never read; and no backup is replicated' m3.log"
+  until_is 10 'it waits for a source' 1 \
+    eval "grep -c 'waiting: the secret source was never read; and no backup is replicated' m3.log"
   source_secret "$(address 1) $(address 2)" | secretsmanager CreateSecret >/dev/null
   until_is 20 'it streams, under its name, through its slot' "orders_dr true" sql 1 \
     "SELECT application_name || ' ' || active FROM pg_stat_replication JOIN pg_replication_slots ON active_pid = pid WHERE slot_name = 'orders_dr'"
   insert 1 5
   until_is 5 'a row arrives' 105 rows 3
   is 'it tells the writer what it still reads' on "$(sql 3 'SHOW hot_standby_feedback')"
-  is 'dr-check: all is well' "streams from $(address 1) through the slot orders_dr" "$(script 3 dr-check.sh | tail -n 1)"
+  is 'dr-check: all is well' "streams from $(address 1) through the slot orders_dr" \
+    "$(script 3 dr-check.sh | tail -n 1)"
   script 3 dr-check.sh report >/dev/null
   is 'its lag is in CloudWatch' 0 "$(metric DrLagSeconds)"
-  is 'no backup by a standby' 'no full backup: this member is a standby; the writer makes the backups' "$(script 3 backup-run.sh full | last)"
+  is 'no backup by a standby' 'no full backup: this member is a standby; the writer makes the backups' \
+    "$(script 3 backup-run.sh full | last)"
 }
 
 follows() {
@@ -99,7 +103,8 @@ follows() {
   insert 2 5
   try 3 dr-check.sh report >/dev/null
   until_is 20 'it follows the new writer' 110 rows 3
-  until_is 10 'through a slot made there' t sql 2 "SELECT active FROM pg_replication_slots WHERE slot_name = 'orders_dr'"
+  until_is 10 'through a slot made there' t \
+    sql 2 "SELECT active FROM pg_replication_slots WHERE slot_name = 'orders_dr'"
   archived 2
 }
 
@@ -114,16 +119,19 @@ region_lost() {
   until_is 30 'it starts with nothing of the primary Region and nothing of AWS' 110 rows 3
   echo "   in $(($(date +%s%3N) - began)) ms"
   is 'dr-check: it does not follow' 1 "$(try 3 dr-check.sh | grep -c '^does not stream')"
-  is 'promotion asks for a word' 'failed: not confirmed; nothing was done' "$(try 3 dr-promote.sh --confirm promote | last)"
+  is 'promotion asks for a word' 'failed: not confirmed; nothing was done' \
+    "$(try 3 dr-promote.sh --confirm promote | last)"
   is 'and has not begun' t "$(sql 3 'SELECT pg_is_in_recovery()')"
   script 3 dr-promote.sh --confirm PROMOTE >promote.log
   is 'promoted: the report' '3 false' "$(tail -n 1 promote.log | jq -r '[.timeline, .writer_answered] | join(" ")')"
   insert 3 7
   archived 3
-  is 'it archives at once, in its own place' yes "$(find "$REPOSITORY-dr/archive" -name '00000003*' | grep -q . && echo yes)"
+  is 'it archives at once, in its own place' yes \
+    "$([ -n "$(find "$REPOSITORY-dr/archive" -name '00000003*')" ] && echo yes)"
   script 3 backup-run.sh full >/dev/null
   is 'and backs up' 0 "$(try 3 verify.sh | grep -c ^FAILED || true)"
-  is 'nothing was written to what is replicated' "$before" "$(find "$REPOSITORY" -type f -printf '%p %T@\n' | sort | sha256sum)"
+  is 'nothing was written to what is replicated' "$before" \
+    "$(find "$REPOSITORY" -type f -printf '%p %T@\n' | sort | sha256sum)"
   end_standby
   run_standby
   until_is 20 'after a restart it is still the writer' f sql 3 'SELECT pg_is_in_recovery()'

@@ -66,10 +66,13 @@ configuration() {
   is 'all hosts' 7 "$(grep -c ':9100' "$(etc 1)/prometheus/prometheus.yml")"
   is 'every 15 s' 2 "$(grep -c '_interval: 15s' "$(etc 1)/prometheus/prometheus.yml")"
   is 'Alertmanager: as the reference' 'group_wait: 30s group_interval: 5m repeat_interval: 4h repeat_interval: 1h resolve_timeout: 5m' \
+    \
     "$({ grep -E 'group_|repeat' "$(etc 1)/prometheus/alertmanager.yml" | grep -v group_by; grep resolve_ "$(etc 1)/prometheus/alertmanager.yml"; } | xargs)"
   is 'Alertmanager: resolved ones too' 3 "$(grep -c 'send_resolved: true' "$(etc 1)/prometheus/alertmanager.yml")"
-  is 'a critical one goes to both topics' pages "$(amtool config routes test --config.file="$(etc 1)/prometheus/alertmanager.yml" severity=critical)"
-  is 'a warning to one' alerts "$(amtool config routes test --config.file="$(etc 1)/prometheus/alertmanager.yml" severity=warning)"
+  is 'a critical one goes to both topics' pages \
+    "$(amtool config routes test --config.file="$(etc 1)/prometheus/alertmanager.yml" severity=critical)"
+  is 'a warning to one' alerts \
+    "$(amtool config routes test --config.file="$(etc 1)/prometheus/alertmanager.yml" severity=warning)"
   ini=$(etc 1)/grafana/grafana.ini
   is 'Grafana: nobody without a password' 'enabled = false' "$(sed -n '/auth.anonymous/{n;p}' "$ini")"
   is 'Grafana: the password of the secret' "gr'a\$f na" "$(cat "$(etc 1)/grafana/admin-password")"
@@ -85,6 +88,33 @@ alerts() {
   is 'each alert fires, and does not' 3 "$(grep -c SUCCESS check.log)"
   is 'each alert has a test' '' "$(sed -n 's/.*- alert: //p' rules/rules*.yml | sort -u | while read -r name; do
     grep -q "alertname: $name" rules/*.test.yml || echo "$name"; done)"
+}
+
+aws() { # SERVICE DATA: AWS's query protocol
+  curl -sSf --aws-sigv4 "aws:amz:eu-west-1:$1" --user test:test -d "$2" "$AWS_ENDPOINT_URL/"
+}
+# Alertmanager itself, as configured but for its patience, and the topics that it publishes to.
+delivery() {
+  local topic queue
+  for topic in test-shop-alerts test-pages; do aws sns "Action=CreateTopic&Version=2010-03-31&Name=$topic" >/dev/null; done
+  queue=$(aws sqs 'Action=CreateQueue&Version=2012-11-05&QueueName=told' | grep -oE 'https?://[^<"]*/told')
+  for topic in test-shop-alerts test-pages; do
+    aws sns "Action=Subscribe&Version=2010-03-31&Protocol=sqs&TopicArn=arn:aws:sns:eu-west-1:000000000000:$topic\
+&Endpoint=arn:aws:sqs:eu-west-1:000000000000:told" >/dev/null
+  done
+  sed 's/group_wait: 30s/group_wait: 0s/' "$(etc 1)/prometheus/alertmanager.yml" >alertmanager.yml
+  AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test background alertmanager.log prometheus-alertmanager \
+    --config.file=alertmanager.yml --storage.path="$WORK/alertmanager" --web.listen-address=$AT:9093 --cluster.listen-address=
+  until_is 15 'Alertmanager answers' OK eval "curl -sf http://$AT:9093/-/healthy | tr -d '\n'"
+  amtool --alertmanager.url="http://$AT:9093" alert add NoPrimary cluster=shop severity=critical \
+    --annotation=summary='no member leads' --annotation=action='patronictl list on a member'
+  until_is 15 'it is told on both topics' 2 told "$queue"
+  is 'in words' 2 "$(grep -o 'FIRING critical no member leads' told.txt | wc -l)"
+  is 'with a subject' 2 "$(grep -oE 'FIRING shop: NoPrimary' told.txt | wc -l)"
+}
+told() { # QUEUE: how many messages came so far
+  aws sqs "Action=ReceiveMessage&Version=2012-11-05&QueueUrl=$1&MaxNumberOfMessages=10&VisibilityTimeout=600" >>told.txt || return
+  grep -o '<MessageId>' told.txt | wc -l
 }
 
 scrape() { until_is 15 "${1##*/} answers" 0 eval "curl -sSf -m 5 -o '$1' '$2' 2>/dev/null; echo \$?"; } # FILE URL
@@ -103,9 +133,12 @@ exporters() {
     --listen-peer-urls http://$AT:2380
   scrape node.txt http://$AT:9100/metrics
   scrape etcd.txt http://$AT:2379/metrics
-  until_is 15 'postgres_exporter sees the server' 'pg_up 1' eval "curl -sS -m 5 http://$AT:9187/metrics | tee postgres.txt | grep '^pg_up '"
-  until_is 15 'PgBouncer is seen' 'pgbouncer_up 1' eval "curl -sS -m 5 http://$AT:9127/metrics | tee pooler.txt | grep '^pgbouncer_up '"
-  is 'its pool' 1 "$(grep -c '^pgbouncer_pools_server_idle_connections{database="postgres",user="postgres"} 1' pooler.txt)"
+  until_is 15 'postgres_exporter sees the server' 'pg_up 1' \
+    eval "curl -sS -m 5 http://$AT:9187/metrics | tee postgres.txt | grep '^pg_up '"
+  until_is 15 'PgBouncer is seen' 'pgbouncer_up 1' \
+    eval "curl -sS -m 5 http://$AT:9127/metrics | tee pooler.txt | grep '^pgbouncer_up '"
+  is 'its pool' 1 \
+    "$(grep -c '^pgbouncer_pools_server_idle_connections{database="postgres",user="postgres"} 1' pooler.txt)"
 }
 pooler() {
   local dir=$WORK/pooler
@@ -135,13 +168,16 @@ dashboard() {
   is 'the dashboard asks for what there is' 'pgha-overview 10s 49' \
     "$(/usr/bin/python3 "$HERE/metrics.py" node.txt postgres.txt etcd.txt pooler.txt own.txt "$HERE/metrics.txt" -- "$NODES"/monitoring/{pgha-overview.json,rules*.yml})"
   echo 'pg_up' >little.txt
-  is 'and would be told of what there is not' yes "$(/usr/bin/python3 "$HERE/metrics.py" little.txt -- "$NODES"/monitoring/rules.yml | grep -q 'nobody gives pg_settings_max_connections' && echo yes)"
+  is 'and would be told of what there is not' 1 \
+    "$(/usr/bin/python3 "$HERE/metrics.py" little.txt -- "$NODES"/monitoring/rules.yml | grep -c 'nobody gives pg_settings_max_connections')"
   api=$(find "$LAB/patroni" -path '*/patroni/api.py' 2>/dev/null | head -n 1)
   [ -n "$api" ] || { echo '   no Patroni here to compare with' && return; }
-  is "Patroni's names are Patroni's" '' "$(grep '^patroni_' "$HERE/metrics.txt" | while read -r name; do grep -q "$name{0}" "$api" || echo "$name"; done)"
+  is "Patroni's names are Patroni's" '' \
+    "$(grep '^patroni_' "$HERE/metrics.txt" | while read -r name; do grep -q "$name{0}" "$api" || echo "$name"; done)"
 }
 
 configuration
 alerts
+delivery
 exporters
 dashboard

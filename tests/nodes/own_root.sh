@@ -106,6 +106,8 @@ looks() {
   is 'no huge pages, little swapping' '2 1' "$(grep -c never "$NEW/etc/tmpfiles.d/understudy.conf") $(grep -c 'vm.swappiness = 1' "$NEW/etc/sysctl.d/60-understudy.conf")"
   is 'the firewall is on' 1 "$(asked '^enable -q nftables')"
   is 'nft takes it' '' "$(inside nft -c -f /etc/nftables.conf 2>&1)"
+  is 'the way by hand is there, and not on a writer' 'orders_1 is no standby that answers' \
+    "$(inside /usr/local/bin/postgres-promote-replica.sh 2>&1 | sed 's/.*failed: //' || :)"
   updates
   bans
   exporters

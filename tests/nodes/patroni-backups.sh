@@ -20,7 +20,8 @@ moment() { sql "$1" "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-
 archived() { # HOST
   sql "$1" "SELECT pg_logical_emit_message(false, 'a switch', 'wakes the archiver')" >/dev/null
   sql "$1" 'SELECT pg_switch_wal()' >/dev/null
-  until_is 30 "$1's segments are all in the archive" 0 sql "$1" "SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'"
+  until_is 30 "$1's segments are all in the archive" 0 \
+    sql "$1" "SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'"
 }
 settled() { until_is 90 "$1" 'leader running, replica streaming, sync_standby streaming' roles; }
 restore() { # WHAT ROWS ARGUMENT...: on whoever leads
@@ -45,7 +46,8 @@ is 'each has the timers' 3 "$(grep -l understudy-backup-full.timer m?/etc/unders
 sql "$writer" 'CREATE TABLE rows (id int PRIMARY KEY)' shop
 for _ in 1 2 3; do insert "$writer"; done
 for host in m1 m2 m3; do on $host backup-run.sh full </dev/null >>$host.log 2>&1; done
-is 'one backup, by the leader' full "$(jq -r '[.[0].backup[].type] | join(" ")' "$(root "$writer")/var/lib/understudy/backup/info.json")"
+is 'one backup, by the leader' full \
+  "$(jq -r '[.[0].backup[].type] | join(" ")' "$(root "$writer")/var/lib/understudy/backup/info.json")"
 T1=$(moment "$writer")
 sleep 0.1
 insert "$writer"
@@ -59,13 +61,14 @@ T2=$(moment "$writer")
 sleep 0.1
 insert "$writer"
 archived "$writer"
-is 'the new timeline is in the archive' yes "$(find repository/archive -name '00000002*' | grep -q . && echo yes)"
+is 'the new timeline is in the archive' yes "$([ -n "$(find repository/archive -name '00000002*')" ] && echo yes)"
 on "$writer" backup-run.sh diff </dev/null >>"$writer.log" 2>&1
 is 'and a backup of it' good "$(jq -r .outcome "$(root "$writer")/var/lib/understudy/backup/status.json")"
 keep "$old"
 settled 'all are back'
 replica=$(for host in m1 m2 m3; do [ $host = "$writer" ] || echo $host; done | head -n 1)
-is 'not on a replica' 1 "$(on "$replica" restore.sh --yes </dev/null 2>&1 | grep -c 'is out of recovery: two writers' || true)"
+is 'not on a replica' 1 \
+  "$(on "$replica" restore.sh --yes </dev/null 2>&1 | grep -c 'is out of recovery: two writers' || true)"
 restore 'before the failover' 3 --time "$T1"
 # Of the first history, where what was undone still is.
 restore 'after the failover, of the history that was undone' 5 --time "$T2" --timeline 2

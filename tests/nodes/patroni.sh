@@ -40,8 +40,12 @@ authorities() {
 cloud() {
   GATEWAY_PORT=$MINISTACK_PORT BIND_HOST=127.0.0.1 IOT_MTLS_ENABLED=0 STATE_DIR=$WORK/ministack TMPDIR=$WORK \
     background ministack.log "$PYTHON" -m ministack
+  MINISTACK=$!
   background imds.log "$PYTHON" "$HERE/aws.py" imds $IMDS_PORT
-  until curl -sf -o /dev/null "$AWS_ENDPOINT_URL/_ministack/health"; do sleep 0.1; done
+  until curl -sf -o /dev/null "$AWS_ENDPOINT_URL/_ministack/health"; do
+    kill -0 "$MINISTACK" || { echo "MiniStack did not start with $PYTHON" >&2 && exit 1; }
+    sleep 0.1
+  done
   "$PYTHON" "$HERE/patroni.py" prepare "$WORK"
 }
 host() { # HOST: what bootstrap.sh leaves on it

@@ -79,7 +79,11 @@ impl<O: Outside> Pass<O> {
         Ok(())
     }
 
-    pub(crate) async fn publish(&mut self, synchronous: &Synchronous, floor: Option<domain::lsn::Lsn>) -> Result<(), Failure> {
+    pub(crate) async fn publish(
+        &mut self,
+        synchronous: &Synchronous,
+        floor: Option<domain::lsn::Lsn>,
+    ) -> Result<(), Failure> {
         let epoch = self.state()?.epoch;
         self.looks.outside.publish_synchronous(epoch, &self.looks.pass, synchronous, floor).await
     }
@@ -134,7 +138,13 @@ impl<O: Outside> Pass<O> {
 
     /// The page before the phase: a pass that dies in between tells twice,
     /// which is better than never.
-    pub(crate) async fn finish(&mut self, writer: &str, kind: ChangeKind, ledger: &Ledger, page: &Page) -> Result<(), Failure> {
+    pub(crate) async fn finish(
+        &mut self,
+        writer: &str,
+        kind: ChangeKind,
+        ledger: &Ledger,
+        page: &Page,
+    ) -> Result<(), Failure> {
         let (epoch, mut failovers) = (self.state()?.epoch, self.state()?.failovers_ms.clone());
         let now = self.looks.outside.now_ms();
         let word = match kind {

@@ -98,9 +98,7 @@ impl<O: Keeper> World for LedPass<O> {
             Step::MoveWriterRecord { from, to } => self.pass.move_record(*from, *to).await,
             Step::SetReaderRecord(addresses) => self.pass.set_readers(addresses).await,
             Step::Abandon => self.pass.abandon().await,
-            Step::Finish { writer, ledger, page } => {
-                self.pass.finish(writer, ChangeKind::Followed, ledger, page).await
-            }
+            Step::Finish { writer, ledger, page } => self.pass.finish(writer, ChangeKind::Followed, ledger, page).await,
         }
     }
 }
@@ -178,7 +176,8 @@ pub async fn hand_over<O: Keeper>(cluster: &mut LedPass<O>, to: &str) -> Result<
         let writer = cluster.seen.last().and_then(|led| led.seen.state.writer.clone());
         if writer.as_ref() == Some(&handover.to.id) {
             let took = Duration::from_millis(cluster.outside().now_ms().saturating_sub(asked_at_ms));
-            let because = format!("{} leads, {} after it was asked for; {keeper} said: {said}", handover.to.name, seconds(took));
+            let because =
+                format!("{} leads, {} after it was asked for; {keeper} said: {said}", handover.to.name, seconds(took));
             return Ok(Report::new(&name, "acted", because));
         }
         cluster.pass.in_time()?;

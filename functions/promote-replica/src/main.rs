@@ -65,40 +65,7 @@ async fn one(
     deadline_ms: u64,
 ) -> Result<Report, Failure> {
     let name = card.cluster.clone();
-    let ended = async {
-        let request = match meaning {
-            Meaning::Request(request) => Some(request),
-            _ => None,
-        };
-        match clients.open(card).await? {
-            Opened::Steered(outside) => {
-                if let Some(request) = request
-                    && let Some(answered) = answer(&outside, request).await
-                {
-                    return answered;
-                }
-                let mut cluster = Pass::new(outside, waking, pass.to_owned(), clients.silences.clone(), deadline_ms);
-                match request {
-                    Some(Request::Explain { .. }) => explain(&mut cluster).await,
-                    _ => change_writer(&mut cluster).await,
-                }
-            }
-            Opened::Led(outside) => {
-                if let Some(request) = request
-                    && let Some(answered) = answer_led(&outside, request).await
-                {
-                    return answered;
-                }
-                let mut cluster = LedPass::new(outside, waking, pass.to_owned(), clients.silences.clone(), deadline_ms);
-                match request {
-                    Some(Request::Explain { .. }) => explain_led(&mut cluster).await,
-                    Some(Request::Switchover { to, .. }) => hand_over(&mut cluster, to).await,
-                    _ => follow_leader(&mut cluster).await,
-                }
-            }
-        }
-    };
-    match ended.await {
+    match pass_over(clients, card, meaning, waking, pass, deadline_ms).await {
         Ok(report) => {
             tracing::info!("{name}: {}: {}", report.outcome, report.because);
             Ok(report)
@@ -111,6 +78,48 @@ async fn one(
         Err(failure) => {
             tracing::error!("{name}: {}", failure.story());
             Err(failure)
+        }
+    }
+}
+
+/// Does what the event asks for, by who steers the cluster (I15).
+async fn pass_over(
+    clients: &Clients,
+    card: Card,
+    meaning: &Meaning,
+    waking: Waking,
+    pass: &str,
+    deadline_ms: u64,
+) -> Result<Report, Failure> {
+    let request = match meaning {
+        Meaning::Request(request) => Some(request),
+        _ => None,
+    };
+    match clients.open(card).await? {
+        Opened::Steered(outside) => {
+            if let Some(request) = request
+                && let Some(answered) = answer(&outside, request).await
+            {
+                return answered;
+            }
+            let mut cluster = Pass::new(outside, waking, pass.to_owned(), clients.silences.clone(), deadline_ms);
+            match request {
+                Some(Request::Explain { .. }) => explain(&mut cluster).await,
+                _ => change_writer(&mut cluster).await,
+            }
+        }
+        Opened::Led(outside) => {
+            if let Some(request) = request
+                && let Some(answered) = answer_led(&outside, request).await
+            {
+                return answered;
+            }
+            let mut cluster = LedPass::new(outside, waking, pass.to_owned(), clients.silences.clone(), deadline_ms);
+            match request {
+                Some(Request::Explain { .. }) => explain_led(&mut cluster).await,
+                Some(Request::Switchover { to, .. }) => hand_over(&mut cluster, to).await,
+                _ => follow_leader(&mut cluster).await,
+            }
         }
     }
 }

@@ -197,8 +197,12 @@ impl<O: Mends> Pass<'_, O> {
                 Ok(true)
             }
             Step::GiveUp { after, ledger, page } => {
-                self.tell(&format!("repair#{}#{}#given-up#{}", host.id, after.began_ms, after.ailment), Some(ledger), page)
-                    .await?;
+                self.tell(
+                    &format!("repair#{}#{}#given-up#{}", host.id, after.began_ms, after.ailment),
+                    Some(ledger),
+                    page,
+                )
+                .await?;
                 self.note(host, Some(after)).await.map(|()| true)
             }
             Step::Finish { ledger, page } => {
@@ -248,7 +252,10 @@ impl<O: Mends> Pass<'_, O> {
             Sent::NoAgent(why) => {
                 noted.orders.pop();
                 self.keep(&item(&host.id), Some(after), &noted).await?;
-                Err(Failure::Transient { call: "ssm:SendCommand", source: format!("no agent on {}: {why}", host.id).into() })
+                Err(Failure::Transient {
+                    call: "ssm:SendCommand",
+                    source: format!("no agent on {}: {why}", host.id).into(),
+                })
             }
         }
     }

@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 /// What this function may call, in IAM's words: the same set as its policy in
 /// `infra/template.yaml`, proven equal by a test.
-pub const CALLS: [&str; 14] = [
+pub const CALLS: [&str; 16] = [
     "dynamodb:DeleteItem",
     "dynamodb:GetItem",
     "dynamodb:PutItem",
@@ -34,6 +34,9 @@ pub const CALLS: [&str; 14] = [
     "ec2:DescribeInstances",
     "ec2:RebootInstances",
     "ec2:StartInstances",
+    // By EC2, to start a host whose volumes have a key of their owner's; and by Secrets Manager.
+    "kms:CreateGrant",
+    "kms:Decrypt",
     "secretsmanager:GetSecretValue",
     "sns:Publish",
     "ssm:GetCommandInvocation",

@@ -249,12 +249,7 @@ async fn keep_login<W: World>(
 }
 
 /// Reads the state item at every turn, and when it is called stale.
-async fn keep_state<W: World>(
-    run: Arc<Run<W>>,
-    card: Card,
-    heard: mpsc::UnboundedSender<Heard>,
-    stale: Arc<Notify>,
-) {
+async fn keep_state<W: World>(run: Arc<Run<W>>, card: Card, heard: mpsc::UnboundedSender<Heard>, stale: Arc<Notify>) {
     let cluster = &card.cluster;
     // I15: nobody claims a cluster of Patroni's, and none of its members has a boot guard.
     let led = card.topology == Topology::Ec2Patroni;

@@ -199,10 +199,7 @@ impl Rejoin {
     #[must_use]
     pub fn order(&self) -> Order {
         let (epoch, attempt, began) = (self.epoch, self.attempt, stamp(self.began_at_ms));
-        Order {
-            comment: format!("Understudy rejoin, epoch {epoch}, attempt {attempt}, begun {began}"),
-            script: SCRIPT,
-        }
+        Order { comment: format!("Understudy rejoin, epoch {epoch}, attempt {attempt}, begun {began}"), script: SCRIPT }
     }
 
     /// Whether SSM must be asked for the command by its comment.

@@ -2,9 +2,9 @@
 //! logins, and [`reconcile::Outside`] as AWS and PostgreSQL answer it.
 
 mod clients;
-mod led;
 mod in_aws;
 mod last_known;
+mod led;
 mod members;
 mod passes;
 

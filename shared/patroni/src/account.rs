@@ -3,7 +3,7 @@
 use crate::answer::{Cluster, History, Status};
 use domain::{
     card::Card,
-    follow::{Account, Role, Fork},
+    follow::{Account, Fork, Role},
     lsn::Lsn,
     time::seconds,
 };

@@ -143,11 +143,9 @@ mod tests {
             "scope": "shop", "pause": true, "scheduled_switchover": {}}"#;
         let cluster = Cluster::read(body).unwrap();
         assert!(cluster.paused);
-        let seen: Vec<(&str, &str, &str, Option<u32>, Option<u64>)> = cluster
-            .members
-            .iter()
-            .map(|m| (m.name.as_str(), m.role.as_str(), m.state.as_str(), m.timeline, m.lag))
-            .collect();
+        let seen = cluster.members.iter();
+        let seen: Vec<_> =
+            seen.map(|m| (m.name.as_str(), m.role.as_str(), m.state.as_str(), m.timeline, m.lag)).collect();
         let expected = [
             ("shop_1", "leader", "running", Some(5), None),
             ("shop_2", "sync_standby", "streaming", Some(5), Some(0)),
@@ -177,7 +175,12 @@ mod tests {
         let body = br#"[[1, 25623960, "no recovery target specified", "2019-09-23T16:57:57.123456+02:00", "shop_2"],
             [2, 67395656, "no recovery target specified"], ["x"], [3]]"#;
         let expected = vec![
-            History { timeline: 1, ended_at: 25_623_960, at_ms: Some(1_569_250_677_123), leader: Some("shop_2".into()) },
+            History {
+                timeline: 1,
+                ended_at: 25_623_960,
+                at_ms: Some(1_569_250_677_123),
+                leader: Some("shop_2".into()),
+            },
             History { timeline: 2, ended_at: 67_395_656, at_ms: None, leader: None },
         ];
         assert_eq!(History::read(body), Ok(expected));

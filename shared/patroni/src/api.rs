@@ -61,11 +61,12 @@ impl Api {
         if roots.is_empty() {
             return Err(broken("the card's peer authority holds no certificate".to_owned()));
         }
-        let config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| broken(format!("TLS: {error}")))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let config =
+            rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+                .with_safe_default_protocol_versions()
+                .map_err(|error| broken(format!("TLS: {error}")))?
+                .with_root_certificates(roots)
+                .with_no_client_auth();
         Ok(Api { tls: TlsConnector::from(Arc::new(config)), port })
     }
 
@@ -169,7 +170,8 @@ impl Api {
         stream.set_nodelay(true).map_err(|error| Trouble::Silent(error.to_string()))?;
         let stream = self.tls.connect(ServerName::from(address), stream).await.map_err(of_tls)?;
         let cut = |error: hyper::Error| Trouble::Silent(format!("connection cut: {error}"));
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(cut)?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(cut)?;
         // Its error reaches the caller through the sender.
         let driver = Driver(tokio::spawn(async move { drop(connection.await) }));
         let answer = sender.send_request(self.request(method, address, path, order)?).await.map_err(cut)?;

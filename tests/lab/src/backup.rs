@@ -75,7 +75,13 @@ impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let [made, restored] = &self.members;
         let [before, after] = self.written;
-        writeln!(f, "full backup on {made}: {} ms; differential: {} ms; {}", self.full_ms, self.diff_ms, self.labels.join(", "))?;
+        writeln!(
+            f,
+            "full backup on {made}: {} ms; differential: {} ms; {}",
+            self.full_ms,
+            self.diff_ms,
+            self.labels.join(", ")
+        )?;
         writeln!(f, "restored to {} on {restored}: {} ms", self.target, self.restore_ms)?;
         writeln!(
             f,
@@ -176,7 +182,9 @@ async fn archive(inside: &Inside, id: &str, step: &Step) -> Result<(), Error> {
             return Ok(());
         }
         if Instant::now() > until {
-            return Err(cannot("fill the archive")(format!("{segment} is not in it after 60 s; the newest is {newest}")));
+            return Err(cannot("fill the archive")(format!(
+                "{segment} is not in it after 60 s; the newest is {newest}"
+            )));
         }
         sleep(Duration::from_millis(250)).await;
     }
@@ -186,7 +194,8 @@ async fn archive(inside: &Inside, id: &str, step: &Step) -> Result<(), Error> {
 /// first two columns name a row.
 fn compare(expected: &[String], restored: &[String]) -> (usize, usize) {
     let name = |row: &str| row.rsplit_once('|').map_or(row, |(name, _)| name).to_owned();
-    let table = |rows: &[String]| -> BTreeMap<String, String> { rows.iter().map(|row| (name(row), row.clone())).collect() };
+    let table =
+        |rows: &[String]| -> BTreeMap<String, String> { rows.iter().map(|row| (name(row), row.clone())).collect() };
     let (expected, restored) = (table(expected), table(restored));
     let missing = expected.iter().filter(|(name, row)| restored.get(*name) != Some(row)).count();
     (missing, restored.keys().filter(|name| !expected.contains_key(*name)).count())

@@ -166,7 +166,8 @@ mod tests {
 
     #[test]
     fn only_healthy_targets_of_the_port_count() -> Result<(), serde_json::Error> {
-        let target = |id: &str, state: &str| json!({"id": id, "state": state, "since_ms": 7, "why": "", "connections": 0});
+        let target =
+            |id: &str, state: &str| json!({"id": id, "state": state, "since_ms": 7, "why": "", "connections": 0});
         let front: Front = serde_json::from_value(json!({
             "name": "shop", "dns_name": "shop-1.elb.eu-west-1.amazonaws.com", "address": "127.0.14.10",
             "listeners": [

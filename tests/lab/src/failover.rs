@@ -255,8 +255,11 @@ async fn entry(lab: &Lab, cluster: &Cluster, epoch: Option<u64>, struck: Moment)
     let entries = cluster.ledger(&lab.owner).await?;
     let began = |entry: &Value| entry["began_at_ms"].as_u64().map(Moment::from_ms);
     let mut entries = entries.into_iter().rev();
-    Ok(entries
-        .find(|entry| (entry["kind"] == "failover" || entry["kind"] == "followed") && entry["epoch"].as_u64() == epoch && began(entry) > Some(struck)))
+    Ok(entries.find(|entry| {
+        (entry["kind"] == "failover" || entry["kind"] == "followed")
+            && entry["epoch"].as_u64() == epoch
+            && began(entry) > Some(struck)
+    }))
 }
 
 /// The longest time between two rows that were acknowledged one after the other, of which the second came after the

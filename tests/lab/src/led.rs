@@ -7,8 +7,9 @@ use crate::{
     error::{Error, cannot},
     patroni::Patroni,
     place::Place,
-    report::{self, Pair},
+    report::Pair,
 };
+use serde::Serialize;
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -25,6 +26,23 @@ pub struct Times {
     pub leader: Option<(String, Moment)>,
     /// The load balancer's health checks found it.
     pub front: Option<(String, Moment)>,
+}
+
+/// When things moved in a cluster that Patroni leads, each from the fault, as the lab saw it from outside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Measured {
+    /// The instance id of the member that Patroni says leads, before and after.
+    pub leader: Pair<String>,
+    /// Until the agent of another member said that it leads. All are asked at once and each look waits for all, so a
+    /// dead host makes this up to 1.2 s late.
+    pub leader_ms: Option<u64>,
+    /// Until the load balancer's health checks found another member for the writer's port. Rows may be accepted before:
+    /// with no healthy target a load balancer tries any.
+    pub front_ms: Option<u64>,
+    /// Until the writer record had moved.
+    pub record_ms: Option<u64>,
+    /// The healthy targets of the writer's port in the end, by instance id.
+    pub front: Vec<String>,
 }
 
 /// The watch over one cluster; it ends when dropped.
@@ -71,7 +89,7 @@ impl Led {
     }
 
     /// What became of it, `record_moved` when the record did.
-    pub async fn measure(&self, struck: Moment, record_moved: Option<Moment>) -> report::Led {
+    pub async fn measure(&self, struck: Moment, record_moved: Option<Moment>) -> Measured {
         let times = self.times();
         let since = |at: Option<&(String, Moment)>| at.map(|(_, at)| at.ms_since(struck));
         let after = match &self.patroni.leaders().await[..] {
@@ -79,7 +97,7 @@ impl Led {
             _ => None,
         };
         let leader: Pair<String> = [self.before.clone(), after];
-        report::Led {
+        Measured {
             leader,
             leader_ms: since(times.leader.as_ref()),
             front_ms: since(times.front.as_ref()),

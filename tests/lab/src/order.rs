@@ -61,7 +61,8 @@ fn judge(seen: &Seen) -> Vec<String> {
     for (name, standby, _, agent, answer) in seen.members.iter().filter(|(_, other, ..)| other != id) {
         standbys.push(standby.clone());
         demand(*answer == Member::Standby, format!("{name} answers {answer:?}"));
-        let streams = |receiver: &crate::patroni::Receiver| receiver.application_name == *name && receiver.state == "streaming";
+        let streams =
+            |receiver: &crate::patroni::Receiver| receiver.application_name == *name && receiver.state == "streaming";
         demand(leader.replication.iter().any(streams), format!("{name} does not stream from the leader"));
         waited_for += usize::from(agent.as_ref().is_some_and(|agent| agent.sync_standby));
     }

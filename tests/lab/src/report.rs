@@ -1,6 +1,6 @@
 //! What a run measured, and whether that is what was promised.
 
-use crate::{evidence::Evidence, fault::Fault};
+use crate::{evidence::Evidence, fault::Fault, led::Measured};
 use serde::Serialize;
 
 /// Before the fault, and after everything was over.
@@ -46,24 +46,7 @@ pub struct Run {
     pub pages: Vec<String>,
     /// What was seen of Patroni and of the load balancer, where there are such.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub patroni: Option<Led>,
-}
-
-/// When things moved in a cluster that Patroni leads, each from the fault, as the lab saw it from outside.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Led {
-    /// The instance id of the member that Patroni says leads, before and after.
-    pub leader: Pair<String>,
-    /// Until the agent of another member said that it leads. All are asked at once and each look waits for all, so a
-    /// dead host makes this up to 1.2 s late.
-    pub leader_ms: Option<u64>,
-    /// Until the load balancer's health checks found another member for the writer's port. Rows may be accepted before:
-    /// with no healthy target a load balancer tries any.
-    pub front_ms: Option<u64>,
-    /// Until the writer record had moved.
-    pub record_ms: Option<u64>,
-    /// The healthy targets of the writer's port in the end, by instance id.
-    pub front: Vec<String>,
+    pub patroni: Option<Measured>,
 }
 
 /// All runs of one command.
@@ -178,7 +161,7 @@ impl Run {
 }
 
 /// What holds where Patroni leads: it, the load balancer and Understudy name the same member in the end.
-fn demand_of_patroni(led: &Led, fault: Fault, writer: &Pair<String>, demand: &mut impl FnMut(bool, String)) {
+fn demand_of_patroni(led: &Measured, fault: Fault, writer: &Pair<String>, demand: &mut impl FnMut(bool, String)) {
     let [before, after] = &led.leader;
     let moved = before != after;
     let expected = if fault.moves_the_writer() { "another one" } else { "the same" };
@@ -259,19 +242,33 @@ mod tests {
         let led = |fault: Fault| {
             let run = good(fault);
             let after = run.writer[1].clone().unwrap_or_default();
-            let led = Led { leader: run.writer.clone(), leader_ms: None, front_ms: None, record_ms: None, front: vec![after] };
+            let led = Measured {
+                leader: run.writer.clone(),
+                leader_ms: None,
+                front_ms: None,
+                record_ms: None,
+                front: vec![after],
+            };
             Run { patroni: Some(led), evidence: None, ..run }
         };
         for &fault in Fault::value_variants() {
             assert_eq!(led(fault).broken(true), Vec::<String>::new(), "{fault}");
             assert_eq!(led(fault).broken(false), Vec::<String>::new(), "{fault}: no evidence is Understudy's to give");
         }
-        type Damage = fn(&mut Led);
+        type Damage = fn(&mut Measured);
         let table: [(&[&str], Damage); 3] = [
-            (&["Patroni's leader went from i-0a1 to (not seen), expected another one", "Understudy's writer went from i-0a1 to i-0b2",
-               "the load balancer sends writers to [\"i-0b2\"]"], |led| led.leader[1] = None),
-            (&["Understudy's writer went from i-0a1 to i-0b2", "the load balancer sends writers to [\"i-0b2\"]"],
-             |led| led.leader[1] = Some("i-0c3".to_owned())),
+            (
+                &[
+                    "Patroni's leader went from i-0a1 to (not seen), expected another one",
+                    "Understudy's writer went from i-0a1 to i-0b2",
+                    "the load balancer sends writers to [\"i-0b2\"]",
+                ],
+                |led| led.leader[1] = None,
+            ),
+            (
+                &["Understudy's writer went from i-0a1 to i-0b2", "the load balancer sends writers to [\"i-0b2\"]"],
+                |led| led.leader[1] = Some("i-0c3".to_owned()),
+            ),
             (&["the load balancer sends writers to [\"i-0b2\", \"i-0a1\"]"], |led| led.front.push("i-0a1".to_owned())),
         ];
         for (expected, damage) in table {

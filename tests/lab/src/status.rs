@@ -1,7 +1,7 @@
 //! What runs now.
 
 use crate::{
-    cluster,
+    cluster, control,
     error::Error,
     fleet::Fleet,
     lab,
@@ -37,6 +37,18 @@ struct ClusterStatus {
     steady: bool,
     record: Option<String>,
     members: Vec<MemberStatus>,
+    /// Where there is a load balancer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    balancer: Option<BalancerStatus>,
+}
+
+#[derive(Debug, Serialize)]
+struct BalancerStatus {
+    name: String,
+    address: String,
+    /// The healthy targets of the two ports, by instance id.
+    writers: Vec<String>,
+    readers: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -91,7 +103,17 @@ async fn of(cluster: &cluster::Cluster, now: cluster::Now) -> ClusterStatus {
         steady: now.steady,
         record: now.record,
         members,
+        balancer: balancer(cluster).await,
     }
+}
+
+/// The front of a cluster's load balancer, if it has one that listens.
+async fn balancer(cluster: &cluster::Cluster) -> Option<BalancerStatus> {
+    let name = &cluster.card.patroni.as_ref()?.balancer;
+    let front = control::fronts().await.ok()?.into_iter().find(|front| front.dns_name == *name)?;
+    let healthy = |port| front.healthy(port).into_iter().map(|(id, _)| id).collect();
+    let (writers, readers) = (healthy(cluster::WRITER_PORT), healthy(cluster::READER_PORT));
+    Some(BalancerStatus { name: name.clone(), address: front.address.to_string(), writers, readers })
 }
 
 impl std::fmt::Display for Status {
@@ -117,6 +139,11 @@ impl std::fmt::Display for Status {
             for member in &cluster.members {
                 let (name, id, address) = (&member.name, &member.id, &member.address);
                 writeln!(f, "  {name:12} {id:20} {address:14} {}", member.postgresql)?;
+            }
+            if let Some(balancer) = &cluster.balancer {
+                let list = |ids: &[String]| if ids.is_empty() { "nobody".to_owned() } else { ids.join(", ") };
+                let (writers, readers) = (list(&balancer.writers), list(&balancer.readers));
+                writeln!(f, "  load balancer at {}: writers to {writers}, readers to {readers}", balancer.address)?;
             }
         }
         Ok(())

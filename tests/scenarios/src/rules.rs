@@ -117,6 +117,28 @@ impl Template {
         Ok(actions)
     }
 
+    /// The actions that a role's policies allow, its own and those managed beside it in this template.
+    ///
+    /// # Errors
+    ///
+    /// When the role is not in the template, or names a policy that is not.
+    pub fn role(&self, name: &str) -> Result<BTreeSet<String>, BadTemplate> {
+        let properties = |name: &str| {
+            let found = self.document.pointer(&format!("/Resources/{name}/Properties"));
+            found.ok_or_else(|| self.bad(format!("there is no {name}")))
+        };
+        let role = properties(name)?;
+        let own = listed(role.get("Policies"));
+        let mut documents: Vec<&Value> = own.map(|policy| &policy["PolicyDocument"]).collect();
+        for managed in listed(role.get("ManagedPolicyArns")) {
+            let name = managed["Ref"].as_str().ok_or_else(|| self.bad(format!("{name} has a policy of {managed}")))?;
+            documents.push(&properties(name)?["PolicyDocument"]);
+        }
+        let statements = documents.into_iter().flat_map(|document| listed(document.get("Statement")));
+        let actions = statements.flat_map(|statement| listed(statement.get("Action"))).filter_map(Value::as_str);
+        Ok(actions.map(str::to_owned).collect())
+    }
+
     /// The properties of the function whose code is in `functions/<name>`.
     ///
     /// # Errors

@@ -72,7 +72,10 @@ fn a_stopped_member_is_started_once_and_told_when_it_is_back() {
     assert_eq!(outcome(&world), "steady");
     assert_eq!(world.see().orders, ["start i-c"]);
     let told = subjects(&world);
-    assert!(told.len() == 2 && told[1].starts_with("P3 orders: orders_c (i-c, eu-west-1c) is back, after 4"), "{told:?}");
+    assert!(
+        told.len() == 2 && told[1].starts_with("P3 orders: orders_c (i-c, eu-west-1c) is back, after 4"),
+        "{told:?}"
+    );
     let inner = world.see();
     let entry = inner.ledger.values().next().unwrap();
     assert_eq!((&entry["kind"], &entry["well"], &entry["host"]), (&"repair".into(), &true.into(), &"i-c".into()));
@@ -187,7 +190,11 @@ fn a_member_that_patroni_cannot_start_is_made_anew_by_ssm() {
         inner.sql.insert("i-a".to_owned(), writer(&["i-b"]));
         inner.sql.insert("i-c".to_owned(), Sql::Refused);
         let Seen::Known(account) = &mut inner.account else { panic!("no account") };
-        account.roles.iter_mut().filter(|role| role.id == "i-c").for_each(|role| role.state = "start failed".to_owned());
+        account
+            .roles
+            .iter_mut()
+            .filter(|role| role.id == "i-c")
+            .for_each(|role| role.state = "start failed".to_owned());
     };
     fail(&world);
     outcome(&world);

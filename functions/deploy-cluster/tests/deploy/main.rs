@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop")]
 
 mod broken_specs;
+mod checklists;
 mod deletion;
 mod failed;
 mod golden;

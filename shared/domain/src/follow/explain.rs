@@ -43,7 +43,9 @@ fn line(now: &Led, member: &Member) -> String {
 
 fn at_once(now: &Led) -> String {
     match decide(std::slice::from_ref(now)) {
-        Decision::Steady => format!("nothing: {} and PostgreSQL agree on the leader, and nothing is left to do", now.keeper),
+        Decision::Steady => {
+            format!("nothing: {} and PostgreSQL agree on the leader, and nothing is left to do", now.keeper)
+        }
         Decision::Wait(reason) => format!("nothing yet: {reason}"),
         Decision::Refuse(reason) => format!("nothing, and a person is paged: {reason}"),
         Decision::Act(steps) => steps.iter().map(Step::to_string).collect::<Vec<_>>().join("; "),

@@ -1,6 +1,6 @@
 //! What a change of leader lost of what was acknowledged.
 
-use super::{Leader, Led, Fork};
+use super::{Fork, Leader, Led};
 use crate::{
     state::{Loss, Synchronous},
     time::bytes,
@@ -19,11 +19,15 @@ pub(super) fn judge(now: &Led, from: &str, leader: Leader<'_>, fork: Option<&For
     // Each of these names must have had a commit before it was acknowledged.
     let each_has_all = set.is_on() && set.required as usize >= set.names.len();
     if each_has_all && set.names.contains(name) {
-        return (Loss::Nothing, format!("{name} was a synchronous standby ({} when a probe saw it last)", set.setting()));
+        return (
+            Loss::Nothing,
+            format!("{name} was a synchronous standby ({} when a probe saw it last)", set.setting()),
+        );
     }
     if set.is_on() && set.names.contains(name) {
         let keeper = now.keeper;
-        let why = format!("{keeper} elects by quorum, and {name} was in it ({} when a probe saw it last)", set.setting());
+        let why =
+            format!("{keeper} elects by quorum, and {name} was in it ({} when a probe saw it last)", set.setting());
         return (Loss::Nothing, why);
     }
     match (suspicion.and_then(|suspicion| suspicion.last_lsn), fork) {
@@ -31,9 +35,14 @@ pub(super) fn judge(now: &Led, from: &str, leader: Leader<'_>, fork: Option<&For
             let lost = fork.ended_at.behind(last);
             let what = if lost == 0 { "nothing".to_owned() } else { bytes(lost) };
             let ended = fork.ended_at;
-            (Loss::Bytes(lost), format!("{what} up to {last}, where a probe saw {from} last; {name} took over at {ended}"))
+            (
+                Loss::Bytes(lost),
+                format!("{what} up to {last}, where a probe saw {from} last; {name} took over at {ended}"),
+            )
         }
         (None, _) => (Loss::Unknown, format!("no probe saw where {from} wrote last, and no commit waited for {name}")),
-        (Some(last), None) => (Loss::Unknown, format!("{from} had come to {last}, and no history tells where {name} took over")),
+        (Some(last), None) => {
+            (Loss::Unknown, format!("{from} had come to {last}, and no history tells where {name} took over"))
+        }
     }
 }

@@ -7,7 +7,7 @@
 //! every keeper.
 //!
 //! ```text
-//! nothing known ─ Adopt ─► steady ─ Begin ─► Publish, MoveWriterRecord, SetReaderRecord ─ Finish ─► steady
+//! nothing known ─ Adopt ─► steady ─ Begin ─► MoveWriterRecord, SetReaderRecord, Publish ─ Finish ─► steady
 //!                            │  another leads, by PostgreSQL and by the keeper
 //!                            └─ nobody leads, or the two differ: Note, wait for the keeper's own time, then a page
 //! ```
@@ -24,7 +24,7 @@ mod reason;
 mod step;
 mod story;
 
-pub use account::{Account, Role, StoreHost, Fork, Waiting};
+pub use account::{Account, Fork, Role, StoreHost, Waiting};
 pub use explain::{Handover, explain, handover};
 pub use reason::Reason;
 pub use step::Step;
@@ -236,7 +236,11 @@ fn mend(now: &Led, leader: Leader<'_>) -> Decision<Step, Reason> {
 /// Nobody is agreed on. Waits for the keeper, by a note that outlives the pass.
 fn in_doubt(looks: &[Led], now: &Led, doubt: Reason) -> Decision<Step, Reason> {
     if let Reason::TwoWriters { .. } = doubt {
-        return if were_two_before(looks, now) { Decision::Refuse(doubt) } else { Decision::Act(vec![Step::LookAgain]) };
+        return if were_two_before(looks, now) {
+            Decision::Refuse(doubt)
+        } else {
+            Decision::Act(vec![Step::LookAgain])
+        };
     }
     if now.seen.state.writer.is_none() {
         // It is being made: nobody has relied on it yet.
@@ -258,9 +262,8 @@ fn in_doubt(looks: &[Led], now: &Led, doubt: Reason) -> Decision<Step, Reason> {
 }
 
 fn were_two_before(looks: &[Led], now: &Led) -> bool {
-    let apart = |led: &&Led| {
-        Duration::from_millis(now.seen.looked_at_ms.saturating_sub(led.seen.looked_at_ms)) >= APART
-    };
+    let apart =
+        |led: &&Led| Duration::from_millis(now.seen.looked_at_ms.saturating_sub(led.seen.looked_at_ms)) >= APART;
     looks.iter().filter(apart).any(|led| matches!(led.leader(), Err(Reason::TwoWriters { .. })))
 }
 
@@ -268,9 +271,8 @@ fn were_two_before(looks: &[Led], now: &Led) -> bool {
 fn silent_since(seen: &Observed) -> Option<u64> {
     let writer = seen.state.writer.as_deref()?;
     let told = seen.suspicion.as_ref().filter(|suspicion| suspicion.member == writer);
-    let told = told.map(|told| {
-        seen.looked_at_ms.saturating_sub(u64::try_from(told.silent_for.as_millis()).unwrap_or(u64::MAX))
-    });
+    let told = told
+        .map(|told| seen.looked_at_ms.saturating_sub(u64::try_from(told.silent_for.as_millis()).unwrap_or(u64::MAX)));
     match (told, seen.silent_since_ms) {
         (Some(told), Some(own)) => Some(told.min(own)),
         (told, own) => told.or(own),
@@ -332,7 +334,8 @@ fn sure(now: &Led, leader: Leader<'_>) -> String {
     let (name, timeline) = (&leader.member.card.name, leader.answer.timeline);
     let Some(account) = leader.account else {
         return format!(
-            "{name} is out of recovery on timeline {timeline}, and every other member that answers follows it; no {} answered",
+            "{name} is out of recovery on timeline {timeline}, and every other member that answers \
+             follows it; no {} answered",
             now.keeper
         );
     };

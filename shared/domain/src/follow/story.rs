@@ -2,7 +2,7 @@
 
 use super::{Led, Reason, StoreHost, applied};
 use crate::{
-    failover::{Host, Ledger, Member, Observed, Page, Sql, WriterSeen},
+    failover::{Host, Ledger, Member, Observed, Page, Seen, Sql, WriterSeen},
     state::{Change, Loss},
     time::{clock, seconds},
 };
@@ -19,6 +19,7 @@ pub fn page(now: &Led, change: &Change, ledger: &Ledger) -> Page {
         (None, true) => ("P2", format!("by {keeper}; the old one answers")),
         (None, false) => match ledger.rto_ms {
             Some(ms) => ("P1", format!("by {keeper}, {} after it fell silent", span(ms))),
+            None if is_named(now, &ledger.to) => ("P1", format!("by {keeper}, its record named it already")),
             None => ("P1", format!("by {keeper}, its record waits")),
         },
     };
@@ -33,11 +34,18 @@ pub fn page(now: &Led, change: &Change, ledger: &Ledger) -> Page {
         .line("Next", &next(now, &ledger.from))
 }
 
+/// Whether the writer record names this member.
+fn is_named(now: &Led, id: &str) -> bool {
+    let address = now.seen.member(id).map(|member| member.card.address);
+    matches!(&now.seen.records, Seen::Known(records) if records.writer.first().copied() == address && address.is_some())
+}
+
 fn done(now: &Led, ledger: &Ledger) -> String {
     let record = &now.seen.writer_record;
     let epoch = ledger.epoch;
     let moved = match ledger.record_moved_at_ms {
         Some(at) => format!("record {record} moved {}, epoch {epoch}", clock(at)),
+        None if is_named(now, &ledger.to) => format!("record {record} named it already, epoch {epoch}"),
         None => format!("record {record} was not moved by this change, epoch {epoch}"),
     };
     format!("{moved}; {} promoted, Understudy did not", now.keeper)
@@ -172,18 +180,7 @@ fn advice(now: &Led, reason: &Reason) -> String {
                 ),
             }
         }
-        Reason::NoLeader { .. } => {
-            let off: Vec<&Member> =
-                seen.members.iter().filter(|member| matches!(member.host, Host::Stopped | Host::Stopping)).collect();
-            if now.keeper_paused() {
-                let resume = invoke(seen, &format!("{{\"resume\":\"{}\"}}", seen.cluster));
-                return format!("{keeper} is paused, and elects nobody until: {resume}");
-            }
-            remedy().unwrap_or_else(|| match off.as_slice() {
-                [] => format!("look why {keeper} elects nobody: {}", by_hand(now)),
-                off => format!("start the members that are off: {}", start(seen, off)),
-            })
-        }
+        Reason::NoLeader { .. } => how_to_elect(now),
         Reason::Unreached { leads, .. } => format!(
             "look at routes and security groups between the functions and {leads}, and at its load; clients may be well"
         ),
@@ -195,7 +192,9 @@ fn advice(now: &Led, reason: &Reason) -> String {
         }),
         Reason::RecordNotOurs { .. } => {
             let record = &seen.writer_record;
-            format!("find out who wrote {record} and its TXT record _understudy.{record}, and delete both if they are wrong")
+            format!(
+                "find out who wrote {record} and its TXT record _understudy.{record}, and delete both if they are wrong"
+            )
         }
         Reason::RecordWaits { address, .. } => format!(
             "until Route 53 answers, clients can use the load balancer, or host={address} \
@@ -203,6 +202,21 @@ fn advice(now: &Led, reason: &Reason) -> String {
         ),
         _ => "a person must look".to_owned(),
     }
+}
+
+/// What keeps the keeper from electing, as far as that is seen from here.
+fn how_to_elect(now: &Led) -> String {
+    let (seen, keeper) = (&now.seen, now.keeper);
+    if now.keeper_paused() {
+        let resume = invoke(seen, &format!("{{\"resume\":\"{}\"}}", seen.cluster));
+        return format!("{keeper} is paused, and elects nobody until: {resume}");
+    }
+    let off: Vec<&Member> =
+        seen.members.iter().filter(|member| matches!(member.host, Host::Stopped | Host::Stopping)).collect();
+    store_without_quorum(now).unwrap_or_else(|| match off.as_slice() {
+        [] => format!("look why {keeper} elects nobody: {}", by_hand(now)),
+        off => format!("start the members that are off: {}", start(seen, off)),
+    })
 }
 
 /// One host of the store, for a page.

@@ -15,24 +15,22 @@
 //! ```
 
 mod ailment;
+mod incident;
+mod reason;
 mod story;
 
 pub use ailment::{Ailment, ailment};
+pub use incident::{Act, Ended, Given, Incident, SCRIPT, Taken};
+pub use reason::Reason;
 pub use story::Ledger;
 
 use crate::{
     decision::Decision,
     failover::{Host, Page, Sql},
-    follow::{Led, Reason as Unsettled, Role},
-    rejoin::{CommandSeen, Order},
-    time::{seconds, stamp},
+    follow::{Led, Role},
+    rejoin::CommandSeen,
 };
-use serde::{Deserialize, Serialize};
 use std::{fmt, time::Duration};
-
-/// What a member is told to run to be made anew. It saves what only it has,
-/// and can be run again wherever it was cut short.
-pub const SCRIPT: &str = "bash /opt/understudy/repair.sh";
 
 /// What was ordered gets so long to show: a boot, its checks, and what a member
 /// missed meanwhile.
@@ -67,71 +65,6 @@ pub struct HostSeen {
     pub command: Option<CommandSeen>,
     /// The command of the last order, when SSM was asked for it and has it.
     pub found: Option<String>,
-}
-
-/// What is known of a host that ails: the item `repair#<instance id>`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Incident {
-    /// What ails it.
-    pub ailment: Ailment,
-    /// Since when, in milliseconds since 1970.
-    pub since_ms: u64,
-    /// Since when anything ails it.
-    pub began_ms: u64,
-    /// What was ordered, oldest first.
-    #[serde(default)]
-    pub orders: Vec<Given>,
-    /// Whether a person was told that nothing more is done.
-    #[serde(default)]
-    pub given_up: bool,
-}
-
-/// What was ordered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Given {
-    /// What.
-    pub act: Act,
-    /// When, in milliseconds since 1970.
-    pub at_ms: u64,
-    /// SSM's id of the command, once it is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub command: Option<String>,
-    /// What the command said at its end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended: Option<Ended>,
-}
-
-/// How a command ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ended {
-    /// When that was seen, in milliseconds since 1970.
-    pub at_ms: u64,
-    /// Whether it did what it was sent for.
-    pub well: bool,
-    /// The last line of what it said.
-    pub said: String,
-}
-
-/// What can be done for a host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Act {
-    /// `StartInstances`.
-    Start,
-    /// `RebootInstances`.
-    Reboot,
-    /// `repair.sh` by SSM: the member's agent restarted, or its data made anew.
-    Remake,
-}
-
-/// Whose turn it is to be rebooted or made anew: the item `repair-turn`. One
-/// host at a time, whoever decides it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Taken {
-    /// Instance id.
-    pub id: String,
-    /// When, in milliseconds since 1970.
-    pub at_ms: u64,
 }
 
 /// Everything a decision about a host rests on.
@@ -179,45 +112,6 @@ pub enum Step {
     },
 }
 
-/// Why nothing is done now. Prints as one sentence.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reason {
-    /// It is on its way to another state, or EC2 does not say.
-    Unclear(String),
-    /// It has ailed for a shorter time than the policy waits.
-    NotYet {
-        /// What ails it.
-        ailment: Ailment,
-        /// For so much longer.
-        left: Duration,
-    },
-    /// The policy leaves repairs to a person.
-    ByHand(Ailment),
-    /// Somebody paused the cluster.
-    Paused,
-    /// Nobody leads, or a change is under way.
-    Unsettled(Unsettled),
-    /// It leads.
-    Leads,
-    /// Another host is being repaired.
-    OneAtATime(String),
-    /// Without it etcd has no quorum.
-    Quorum {
-        /// Other hosts of etcd that run.
-        others: usize,
-        /// How many must.
-        needed: usize,
-    },
-    /// Without it commits wait.
-    LastStandby,
-    /// What was ordered has time to show.
-    Settling(Act, Duration),
-    /// The command runs.
-    Running(String),
-    /// Everything that can be done was done, and a person told.
-    GivenUp(Ailment),
-}
-
 /// Decides what happens next to a host.
 pub fn decide(ward: &Ward, host: &HostSeen) -> Decision<Step, Reason> {
     let found = match ailment(ward, host) {
@@ -231,12 +125,9 @@ pub fn decide(ward: &Ward, host: &HostSeen) -> Decision<Step, Reason> {
             let now = ward.led.seen.looked_at_ms;
             note(Incident { ailment: found, since_ms: now, began_ms: now, orders: Vec::new(), given_up: false })
         }
-        (Some(found), Some(incident)) if found != incident.ailment => note(Incident {
-            ailment: found,
-            since_ms: ward.led.seen.looked_at_ms,
-            given_up: false,
-            ..incident.clone()
-        }),
+        (Some(found), Some(incident)) if found != incident.ailment => {
+            note(Incident { ailment: found, since_ms: ward.led.seen.looked_at_ms, given_up: false, ..incident.clone() })
+        }
         (Some(found), Some(incident)) => treat(ward, host, found, incident),
     }
 }
@@ -389,32 +280,6 @@ fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
-impl Incident {
-    /// The command of the last order, as it is sent.
-    #[must_use]
-    pub fn order(&self) -> Order {
-        let at = stamp(self.orders.last().map_or(self.began_ms, |given| given.at_ms));
-        Order { comment: format!("Understudy repair, ordered {at}"), script: SCRIPT }
-    }
-
-    /// Whether SSM must be asked for the command by its comment.
-    #[must_use]
-    pub fn is_unsure(&self) -> bool {
-        let last = self.orders.last();
-        last.is_some_and(|given| given.act == Act::Remake && given.command.is_none() && given.ended.is_none())
-    }
-}
-
-impl fmt::Display for Act {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Act::Start => "start it",
-            Act::Reboot => "reboot it",
-            Act::Remake => "run repair.sh on it",
-        })
-    }
-}
-
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -426,27 +291,6 @@ impl fmt::Display for Step {
             Step::Order { act, after, .. } => write!(f, "{act}, since it {}", after.ailment),
             Step::GiveUp { .. } => f.write_str("tell that nothing more is done"),
             Step::Finish { .. } => f.write_str("write the ledger and tell that it is well again"),
-        }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Reason::Unclear(what) => write!(f, "not known how it is: {what}"),
-            Reason::NotYet { ailment, left } => write!(f, "it {ailment}; repaired in {} at the earliest", seconds(*left)),
-            Reason::ByHand(ailment) => write!(f, "it {ailment}; repair_after_s is 0, so that a person repairs"),
-            Reason::Paused => f.write_str("the cluster is paused"),
-            Reason::Unsettled(reason) => write!(f, "{reason}"),
-            Reason::Leads => f.write_str("it leads, or is named leader"),
-            Reason::OneAtATime(other) => write!(f, "{other} is being repaired"),
-            Reason::Quorum { others, needed } => {
-                write!(f, "only {others} other hosts of etcd run, and {needed} must")
-            }
-            Reason::LastStandby => f.write_str("commits wait for it, and no other standby streams"),
-            Reason::Settling(act, left) => write!(f, "ordered to {act}; {} left to show", seconds(*left)),
-            Reason::Running(status) => write!(f, "repair.sh: {status}"),
-            Reason::GivenUp(ailment) => write!(f, "it {ailment}; all that can be done by itself was done"),
         }
     }
 }

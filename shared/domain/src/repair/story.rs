@@ -107,12 +107,14 @@ fn next(ward: &Ward, host: &HostSeen, incident: &Incident) -> String {
     match incident.ailment {
         Ailment::Gone => format!(
             "stack understudy-{}-{} has it as {} and does not know that it is gone: aws cloudformation \
-             detect-stack-drift{region} --stack-name understudy-{}-{}; its network interface and volumes are kept there",
+             detect-stack-drift{region} --stack-name understudy-{}-{}; its network interface and volumes are \
+             kept there",
             seen.fleet, seen.cluster, host.resource, seen.fleet, seen.cluster
         ),
         Ailment::Off => format!(
             "look why it does not stay up: aws ec2 describe-instances{region} --instance-ids {id} \
-             --query 'Reservations[].Instances[].StateReason'; then: aws ec2 start-instances{region} --instance-ids {id}"
+             --query 'Reservations[].Instances[].StateReason'; then: aws ec2 start-instances{region} \
+             --instance-ids {id}"
         ),
         // Only a stop and a start move it to other hardware.
         Ailment::Impaired | Ailment::Silent => format!(
@@ -129,7 +131,8 @@ fn next(ward: &Ward, host: &HostSeen, incident: &Incident) -> String {
 fn seen(ward: &Ward, host: &HostSeen, incident: &Incident) -> String {
     let lasted = span(ward.led.seen.looked_at_ms, incident.since_ms);
     let sql = host.sql.as_ref().map_or_else(String::new, |sql| format!(", PostgreSQL {sql}"));
-    let role = host.role.as_ref().map_or_else(String::new, |role| format!(", Patroni says {}, {}", role.role, role.state));
+    let role =
+        host.role.as_ref().map_or_else(String::new, |role| format!(", Patroni says {}, {}", role.role, role.state));
     let check = host.impaired.as_ref().map_or_else(String::new, |check| format!(", {check}"));
     let (name, ailment) = (&host.name, incident.ailment);
     format!("{name} {ailment} since {} ({lasted}); EC2 says {}{check}{sql}{role}", clock(incident.since_ms), host.host)

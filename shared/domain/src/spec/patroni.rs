@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 pub struct Patroni {
     /// Seconds after which a leader that said nothing is replaced.
-    #[schemars(title = "ttl", range(min = 15, max = 300))]
+    #[schemars(title = "ttl", range(min = 20, max = 300))]
     pub ttl: u32,
     /// Seconds between two looks of an agent.
     #[schemars(title = "loop_wait", range(min = 1, max = 60))]

@@ -6,7 +6,7 @@ use domain::{
     failover::{
         Host, Lease, Member, Observed, ReceiverSeen, Seen, Sql, StandbySeen, StreamSeen, Suspicion, WriterSeen,
     },
-    follow::{Account, Led, Role, StoreHost, Fork, Waiting},
+    follow::{Account, Fork, Led, Role, StoreHost, Waiting},
     lsn::Lsn,
     policy::Policy,
     records::RecordsSeen,
@@ -26,8 +26,11 @@ pub fn name(id: &str) -> String {
 }
 
 pub fn writer(timeline: u32, setting: &str, streaming: &[&str]) -> Sql {
-    let stream =
-        |id: &&str| StreamSeen { name: name(id), streaming: true, flushed: Some(Lsn(if *id == "i-b" { 900 } else { 800 })) };
+    let stream = |id: &&str| StreamSeen {
+        name: name(id),
+        streaming: true,
+        flushed: Some(Lsn(if *id == "i-b" { 900 } else { 800 })),
+    };
     Sql::Writer(WriterSeen {
         timeline,
         lsn: Lsn(900),
@@ -80,7 +83,12 @@ pub fn account(leader: Option<&str>) -> Account {
         leader: leader.map(str::to_owned),
         paused: false,
         roles: ["i-a", "i-b", "i-c"].map(role).into(),
-        forks: vec![Fork { timeline: 3, ended_at: Lsn(500), at_ms: Some(NOW - 86_400_000), leader: Some("shop_a".into()) }],
+        forks: vec![Fork {
+            timeline: 3,
+            ended_at: Lsn(500),
+            at_ms: Some(NOW - 86_400_000),
+            leader: Some("shop_a".into()),
+        }],
     }
 }
 
@@ -139,7 +147,12 @@ pub fn moved() -> Led {
     let mut led = dead().sql("i-b", writer(5, "shop_c", &["i-c"])).sql("i-c", standby("i-b"));
     let mut account = account(Some("i-b"));
     account.by = "shop_b".to_owned();
-    account.forks.push(Fork { timeline: 4, ended_at: Lsn(900), at_ms: Some(NOW - 2_000), leader: Some("shop_b".into()) });
+    account.forks.push(Fork {
+        timeline: 4,
+        ended_at: Lsn(900),
+        at_ms: Some(NOW - 2_000),
+        leader: Some("shop_b".into()),
+    });
     led.account = Seen::Known(account);
     led
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop")]
 
 mod kit;
+mod loss;
 mod pages;
 mod requests;
 
@@ -11,7 +12,7 @@ use domain::{
     failover::{Host, Lease, Seen, Sql},
     follow::{APART, Led, Reason, Step, Waiting, decide},
     lsn::Lsn,
-    state::{Change, ChangeKind, Loss, Pause, Promoted, Synchronous},
+    state::{Change, ChangeKind, Pause, Promoted, Synchronous},
 };
 use kit::{Chain, NOW, PATIENCE, account, address, dead, moved, silent, standby, well, writer};
 use std::time::Duration;
@@ -56,46 +57,103 @@ fn open(led: Led, moved_to: Option<&str>) -> Led {
 
 #[test]
 fn what_is_done_and_what_is_waited_for() {
-    let follow = "take the lease and advance epoch 7 to 8: i-a leads no more; move the writer record to 10.0.2.10, epoch 8";
+    let follow =
+        "take the lease and advance epoch 7 to 8: i-a leads no more; move the writer record to 10.0.2.10, epoch 8";
     let unavailable = |led: &mut Led| led.account = Seen::Unavailable("the port refuses".to_owned());
     let table: Vec<(&str, Led, &str)> = vec![
         ("all is well", well(), "steady"),
-        ("another pass is at it", well().but(|l| l.seen.lease = Lease::Other(Duration::from_secs(4))),
-         "wait: another pass holds the lease, for 4.0 s at most"),
-        ("nobody on record, one leads", well().but(|l| (l.seen.state.writer, l.seen.state.epoch) = (None, 0)),
-         "name i-a writer, epoch 1"),
+        (
+            "another pass is at it",
+            well().but(|l| l.seen.lease = Lease::Other(Duration::from_secs(4))),
+            "wait: another pass holds the lease, for 4.0 s at most",
+        ),
+        (
+            "nobody on record, one leads",
+            well().but(|l| (l.seen.state.writer, l.seen.state.epoch) = (None, 0)),
+            "name i-a writer, epoch 1",
+        ),
         ("nobody on record, of an older stack", well().but(|l| l.seen.state.writer = None), "name i-a writer, epoch 8"),
-        ("nobody on record, nobody leads",
-         well().but(|l| { l.seen.state.writer = None; l.account = Seen::Known(account(None)); }).sql("i-a", standby("i-b")),
-         "wait: no member has led this cluster yet"),
-        ("nobody on record, Patroni does not confirm, nobody follows",
-         well().but(|l| { l.seen.state.writer = None; unavailable(l); }).sql("i-b", silent()).sql("i-c", Sql::Refused),
-         "wait: no member has led this cluster yet"),
+        (
+            "nobody on record, nobody leads",
+            well()
+                .but(|l| {
+                    l.seen.state.writer = None;
+                    l.account = Seen::Known(account(None));
+                })
+                .sql("i-a", standby("i-b")),
+            "wait: no member has led this cluster yet",
+        ),
+        (
+            "nobody on record, Patroni does not confirm, nobody follows",
+            well()
+                .but(|l| {
+                    l.seen.state.writer = None;
+                    unavailable(l);
+                })
+                .sql("i-b", silent())
+                .sql("i-c", Sql::Refused),
+            "wait: no member has led this cluster yet",
+        ),
         ("Patroni made another leader", moved(), follow),
         ("and the old one answers as its standby", moved().sql("i-a", standby("i-b")), follow),
         ("no Patroni answers, and everybody who does follows it", moved().but(unavailable), follow),
-        ("no Patroni answers, and nobody confirms", moved().but(unavailable).sql("i-c", silent()),
-         "note since when: leader-unconfirmed"),
-        ("no Patroni answers, and one follows another", moved().but(unavailable).sql("i-c", standby("i-a")),
-         "note since when: leader-unconfirmed"),
+        (
+            "no Patroni answers, and nobody confirms",
+            moved().but(unavailable).sql("i-c", silent()),
+            "note since when: leader-unconfirmed",
+        ),
+        (
+            "no Patroni answers, and one follows another",
+            moved().but(unavailable).sql("i-c", standby("i-a")),
+            "note since when: leader-unconfirmed",
+        ),
         ("nobody leads", dead(), "note since when: no-leader"),
-        ("the two differ", moved().but(|l| l.account = Seen::Known(account(Some("i-c")))), "note since when: leader-differs"),
-        ("Patroni names nobody, one writes", moved().but(|l| l.account = Seen::Known(account(None))),
-         "note since when: leader-differs"),
-        ("Patroni names one that is not reached", dead().but(|l| l.account = Seen::Known(account(Some("i-a")))),
-         "note since when: leader-unreached"),
+        (
+            "the two differ",
+            moved().but(|l| l.account = Seen::Known(account(Some("i-c")))),
+            "note since when: leader-differs",
+        ),
+        (
+            "Patroni names nobody, one writes",
+            moved().but(|l| l.account = Seen::Known(account(None))),
+            "note since when: leader-differs",
+        ),
+        (
+            "Patroni names one that is not reached",
+            dead().but(|l| l.account = Seen::Known(account(Some("i-a")))),
+            "note since when: leader-unreached",
+        ),
         ("two write, in one look", well().sql("i-b", writer(5, "", &[])), "look again in 1 s"),
         ("what was waited for has come", well().waits("no-leader", NOW - 5_000), "forget what was waited for"),
         ("a record that names another", well().but(|l| records(l, &["i-c"], Some(7))), "take the lease of epoch 7"),
-        ("the same, with the lease", well().but(|l| { records(l, &["i-c"], Some(6)); l.seen.lease = Lease::Mine; }),
-         "move the writer record to 10.0.1.10, epoch 7"),
-        ("a record of a later epoch", well().but(|l| records(l, &["i-c"], Some(9))),
-         "page: the writer record holds [10.0.3.10] with epoch 9, not what epoch 7 may replace"),
+        (
+            "the same, with the lease",
+            well().but(|l| {
+                records(l, &["i-c"], Some(6));
+                l.seen.lease = Lease::Mine;
+            }),
+            "move the writer record to 10.0.1.10, epoch 7",
+        ),
+        (
+            "a record of a later epoch",
+            well().but(|l| records(l, &["i-c"], Some(9))),
+            "page: the writer record holds [10.0.3.10] with epoch 9, not what epoch 7 may replace",
+        ),
         ("no record: deploy-cluster makes it", well().but(|l| records(l, &[], None)), "steady"),
         ("Route 53 is silent", well().but(|l| l.seen.records = Seen::Unavailable("x".into())), "steady"),
-        ("commits wait for another", well().but(|l| l.seen.lease = Lease::Mine).sql("i-a", writer(4, "shop_c", &["i-c"])),
-         "publish that commits wait for ANY 1 (\"shop_c\")"),
-        ("a pause that is over", well().but(|l| { pause(l, NOW); l.seen.lease = Lease::Mine; }), "end the pause, which is over"),
+        (
+            "commits wait for another",
+            well().but(|l| l.seen.lease = Lease::Mine).sql("i-a", writer(4, "shop_c", &["i-c"])),
+            "publish that commits wait for ANY 1 (\"shop_c\")",
+        ),
+        (
+            "a pause that is over",
+            well().but(|l| {
+                pause(l, NOW);
+                l.seen.lease = Lease::Mine;
+            }),
+            "end the pause, which is over",
+        ),
         ("a pause that lasts", well().but(|l| pause(l, NOW + 1)), "steady"),
         ("a pause that was ended", well().but(|l| pause(l, 0)), "steady"),
         ("a pause hinders no following", moved().but(|l| pause(l, NOW + 60_000)), follow),
@@ -243,43 +301,6 @@ fn the_change_says_what_was_seen() {
     }));
     assert_eq!(change.seen, ["i-old, the writer of record, is no member any more"]);
     assert_eq!(change.silent_since_ms, NOW);
-}
-
-#[test]
-fn what_was_lost_is_never_said_better_than_it_was_seen() {
-    let told = |setting: Option<&'static str>, last: Option<u64>| {
-        move |led: &mut Led| {
-            let suspicion = led.seen.suspicion.as_mut().unwrap();
-            suspicion.synchronous_setting = setting.map(str::to_owned);
-            suspicion.last_lsn = last.map(Lsn);
-        }
-    };
-    let table: Vec<(&str, Led, Loss, &str)> = vec![
-        ("a synchronous standby", moved().but(told(Some("shop_b"), Some(950))), Loss::Nothing,
-         "shop_b was a synchronous standby (ANY 1 (\"shop_b\") when a probe saw it last)"),
-        ("one of two, both needed", moved().but(told(Some("2 (shop_b,shop_c)"), None)), Loss::Nothing,
-         "shop_b was a synchronous standby (ANY 2 (\"shop_b\", \"shop_c\") when a probe saw it last)"),
-        ("one of two, one needed", moved().but(told(Some("ANY 1 (shop_b,shop_c)"), None)), Loss::Nothing,
-         "Patroni elects by quorum, and shop_b was in it (ANY 1 (\"shop_b\", \"shop_c\") when a probe saw it last)"),
-        ("commits waited for another", moved().but(told(Some("shop_c"), Some(950))), Loss::Bytes(50),
-         "50 bytes up to 0/3B6, where a probe saw i-a last; shop_b took over at 0/384"),
-        ("for nobody, all was there", moved().but(told(Some(""), Some(900))), Loss::Bytes(0),
-         "nothing up to 0/384, where a probe saw i-a last; shop_b took over at 0/384"),
-        ("for nobody, one byte was not", moved().but(told(Some(""), Some(901))), Loss::Bytes(1),
-         "1 bytes up to 0/385, where a probe saw i-a last; shop_b took over at 0/384"),
-        ("nobody saw where it wrote", moved().but(told(Some(""), None)), Loss::Unknown,
-         "no probe saw where i-a wrote last, and no commit waited for shop_b"),
-        ("no suspicion: what is noted proves nothing", moved().but(|led| led.seen.suspicion = None), Loss::Unknown,
-         "no probe saw where i-a wrote last, and no commit waited for shop_b"),
-        ("no history", moved().but(told(Some(""), Some(950))).but(|led| led.account = Seen::Unavailable("x".into())),
-         Loss::Unknown, "i-a had come to 0/3B6, and no history tells where shop_b took over"),
-        ("as asked", moved().but(|led| led.seen.switchover = Some("shop_b".into())), Loss::Nothing,
-         "Patroni shut i-a down in order before shop_b took over"),
-    ];
-    for (what, led, loss, why) in table {
-        let change = begun(led);
-        assert_eq!((change.loss, change.loss_because.as_deref()), (Some(loss), Some(why)), "{what}");
-    }
 }
 
 #[test]

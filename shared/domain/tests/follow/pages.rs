@@ -107,7 +107,9 @@ fn two_write() {
     let two = well().sql("i-b", writer(5, "", &[]));
     let page = refused(two.clone());
     assert_eq!(page.subject, "P1 shop: TWO WRITERS");
-    assert!(page.text.contains("stop the one that it does not name: aws ec2 stop-instances --force --region eu-west-1 --instance-ids i-b"));
+    assert!(page.text.contains(
+        "stop the one that it does not name: aws ec2 stop-instances --force --region eu-west-1 --instance-ids i-b"
+    ));
     let unnamed = two.but(|led| led.account = Seen::Known(account(None)));
     assert!(refused(unnamed).text.contains("do not guess"));
 }

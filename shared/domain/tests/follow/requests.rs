@@ -14,19 +14,46 @@ fn a_handover_is_possible_or_refused_with_the_reason() {
         ("by id", well(), "i-b", Ok("shop_b")),
         ("to nobody", well(), "shop_x", Err("shop_x is no member; shop_a, shop_b, shop_c are")),
         ("to itself", well(), "shop_a", Err("shop_a leads already")),
-        ("not synchronous", well(), "shop_c",
-         Err("commits do not wait for shop_c, so that it could lack some; shop_b is allowed")),
+        (
+            "not synchronous",
+            well(),
+            "shop_c",
+            Err("commits do not wait for shop_c, so that it could lack some; shop_b is allowed"),
+        ),
         ("asynchronous", well().sql("i-a", writer(4, "", &["i-b", "i-c"])), "shop_c", Ok("shop_c")),
-        ("does not stream", well().sql("i-a", writer(4, "shop_b", &["i-b"])), "shop_c",
-         Err("shop_c does not stream from shop_a: PostgreSQL on it is a standby at 0/384, heard 10.0.1.10 0.1 s ago")),
-        ("silent", well().sql("i-b", silent()), "shop_b",
-         Err("shop_b does not stream from shop_a: PostgreSQL on it is silent (no answer within 600 ms)")),
-        ("never to be promoted", well().but(|led| led.seen.members[1].card.never_promote = true), "shop_b",
-         Err("shop_b may never be promoted, by the spec")),
+        (
+            "does not stream",
+            well().sql("i-a", writer(4, "shop_b", &["i-b"])),
+            "shop_c",
+            Err(
+                "shop_c does not stream from shop_a: PostgreSQL on it is a standby at 0/384, heard 10.0.1.10 0.1 s ago",
+            ),
+        ),
+        (
+            "silent",
+            well().sql("i-b", silent()),
+            "shop_b",
+            Err("shop_b does not stream from shop_a: PostgreSQL on it is silent (no answer within 600 ms)"),
+        ),
+        (
+            "never to be promoted",
+            well().but(|led| led.seen.members[1].card.never_promote = true),
+            "shop_b",
+            Err("shop_b may never be promoted, by the spec"),
+        ),
         ("nobody leads", dead(), "shop_b", Err("no member accepts writes, and none is named leader")),
-        ("a change is not followed yet", moved(), "shop_c", Err("the change of writer away from i-a is not finished yet")),
-        ("another pass is at it", well().but(|led| led.seen.lease = Lease::Other(Duration::from_secs(1))), "shop_b",
-         Err("another pass holds the lease, for 1.0 s at most")),
+        (
+            "a change is not followed yet",
+            moved(),
+            "shop_c",
+            Err("the change of writer away from i-a is not finished yet"),
+        ),
+        (
+            "another pass is at it",
+            well().but(|led| led.seen.lease = Lease::Other(Duration::from_secs(1))),
+            "shop_b",
+            Err("another pass holds the lease, for 1.0 s at most"),
+        ),
     ];
     for (what, led, to, expected) in table {
         let got = handover(&led, to).map(|handover| handover.to.name).map_err(|reason| reason.to_string());

@@ -82,7 +82,10 @@ async fn a_look_needs_no_login_and_a_change_does() {
     assert!(text.ends_with(r#"{"pause":null}"#), "{text}");
 
     let (api, mut asked) = server(&["127.0.0.1"], http("200 OK", "Successfully switched over to \"shop_2\"")).await;
-    assert_eq!(api.switchover(HERE, &login(), "shop_1", "shop_2").await.unwrap(), "Successfully switched over to \"shop_2\"");
+    assert_eq!(
+        api.switchover(HERE, &login(), "shop_1", "shop_2").await.unwrap(),
+        "Successfully switched over to \"shop_2\""
+    );
     let text = asked.recv().await.unwrap();
     assert!(text.starts_with("POST /switchover"), "{text}");
     assert!(text.ends_with(r#"{"candidate":"shop_2","leader":"shop_1"}"#), "{text}");
@@ -120,7 +123,8 @@ async fn silence_junk_and_endless_answers_end_in_time() {
     let trouble = api.cluster(HERE, Duration::from_millis(300)).await.unwrap_err();
     assert_eq!(trouble.to_string(), "no answer to /cluster within 300 ms");
     assert!(before.elapsed() < Duration::from_secs(2));
-    for junk in [b"\x00\x01\x02".to_vec(), b"HTTP/1.0 200 OK\r\n\r\n{\"members\":".to_vec(), b"SSH-2.0-x\r\n".to_vec()] {
+    for junk in [b"\x00\x01\x02".to_vec(), b"HTTP/1.0 200 OK\r\n\r\n{\"members\":".to_vec(), b"SSH-2.0-x\r\n".to_vec()]
+    {
         let (api, _asked) = server(&["127.0.0.1"], junk).await;
         assert!(matches!(api.cluster(HERE, LOOK).await, Err(Trouble::Junk(_) | Trouble::Silent(_))));
     }
@@ -144,8 +148,15 @@ async fn a_port_that_refuses_is_told_from_silence() {
 
 #[test]
 fn base64_as_in_its_rfc() {
-    let table =
-        [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE="), ("foobar", "Zm9vYmFy")];
+    let table = [
+        ("", ""),
+        ("f", "Zg=="),
+        ("fo", "Zm8="),
+        ("foo", "Zm9v"),
+        ("foob", "Zm9vYg=="),
+        ("fooba", "Zm9vYmE="),
+        ("foobar", "Zm9vYmFy"),
+    ];
     for (plain, expected) in table {
         assert_eq!(base64(plain.as_bytes()), expected);
     }

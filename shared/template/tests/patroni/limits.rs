@@ -45,6 +45,12 @@ fn the_largest_cluster_keeps_within_the_limits_of_aws() {
         // Source: CloudFormation user guide, "CloudFormation quotas".
         assert!(resources <= 500, "{part:?}: {resources} resources");
         assert!(json["Outputs"].as_object().unwrap().len() <= 200);
+        // Characters of a role's own policies; an ARN's parts take more room here than the ARN there.
+        // Source: IAM user guide, "IAM and AWS STS quotas".
+        for (name, role) in crate::kit::of_type(&json, "AWS::IAM::Role") {
+            let size = role["Policies"].to_string().len();
+            assert!(size <= 10_240, "{part:?}: the policies of {name} have {size} characters");
+        }
     }
 }
 

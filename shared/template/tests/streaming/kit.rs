@@ -66,6 +66,8 @@ pub(crate) fn largest() -> Spec {
     spec.client_cidrs = (0..20).map(|n| format!("10.100.1{n:02}.0/24")).collect();
     spec.postgresql.database = "d".repeat(63);
     spec.postgresql.owner = "o".repeat(63);
+    // As many bytes as the spec's check lets pass.
+    spec.postgresql.parameters.insert("log_line_prefix".into(), "%".repeat(1_009));
     spec
 }
 

@@ -95,7 +95,8 @@ impl Keeper for World {
 
     async fn keep(&self, item: &str, before: Option<&Value>, after: Option<&Value>) -> Result<(), Failure> {
         self.call("keep", |inner| {
-            if inner.kept.get(item) != before && !(after.is_none() && !inner.kept.contains_key(item)) {
+            let gone = after.is_none() && !inner.kept.contains_key(item);
+            if !gone && inner.kept.get(item) != before {
                 return Err(lost("dynamodb:PutItem"));
             }
             match after {
@@ -131,7 +132,12 @@ impl Mends for World {
     async fn impaired(&self, ids: &[String]) -> Result<BTreeMap<String, String>, Failure> {
         let ids = ids.to_vec();
         self.call("impaired", |inner| {
-            Ok(inner.impaired.iter().filter(|(id, _)| ids.contains(id)).map(|(id, why)| (id.clone(), why.clone())).collect())
+            Ok(inner
+                .impaired
+                .iter()
+                .filter(|(id, _)| ids.contains(id))
+                .map(|(id, why)| (id.clone(), why.clone()))
+                .collect())
         })
         .await
     }
