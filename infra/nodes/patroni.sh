@@ -12,7 +12,7 @@ patroni_api() { # METHOD PATH [<BODY]
   local body=()
   [ "$1" = GET ] || body=(-H 'Content-Type: application/json' --data-binary @-)
   curl -sS --fail-with-body -m "${API_SECONDS:-5}" --cacert "$PEER/authority.pem" -X "$1" "${body[@]}" \
-    -K <(printf 'user = "%s"\n' "${API_LOGIN:-}") "https://${API_ADDRESS:-$ADDRESS}:$PATRONI_PORT/$2"
+    -K <(printf 'user = "%s"\n' "${API_LOGIN:-:}") "https://${API_ADDRESS:-$ADDRESS}:$PATRONI_PORT/$2"
 }
 # Sets API_LOGIN, as curl's configuration wants it.
 patroni_load_password() {

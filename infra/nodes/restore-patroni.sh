@@ -51,26 +51,32 @@ copied() { # ADDRESS
   API_ADDRESS=$1 patroni_api GET patroni 2>/dev/null |
     jq -e '.role == "replica" and .replication_state == "streaming"' >/dev/null
 }
+# A copy that is under way is left alone; one that was refused, or failed, is asked for again.
+copy_to() { # ADDRESS
+  local state
+  state=$(API_ADDRESS=$1 patroni_api GET patroni 2>/dev/null | jq -r .state) || state='no answer'
+  [ "$state" != 'creating replica' ] || return 0
+  patroni_load_password
+  WHY=$(API_ADDRESS=$1 patroni_api POST reinitialize <<<'{"force": true}' 2>&1) || :
+  log "$1 ($state) is to copy the data: $WHY"
+}
 next_patroni() {
-  local peer name since
+  local peer left
   WHY='Patroni has not taken the restored database for its leader'
   wait_for patroni_leads
   patroni_pause false
+  WHY='Patroni still says that it is paused'
   wait_for patroni_paused false
   log 'Patroni leads here, and is no longer paused'
+  for peer in $PEERS; do copy_to "$peer"; done
   for peer in $PEERS; do
-    name=$(API_ADDRESS=$peer patroni_api GET patroni 2>/dev/null | jq -r .patroni.name) || :
-    if ! patroni_load_password ||
-      ! WHY=$(API_ADDRESS=$peer patroni_api POST reinitialize <<<'{"force": true}' 2>&1); then
-      log "$peer does not copy the data: $WHY; when it is back, rejoin-replica repairs it"
-      continue
+    for ((left = ${COPY_SECONDS:-600}; left > 0; left--)); do
+      if copied "$peer"; then break; fi
+      sleep 1
+      ((left % 30 != 1)) || copy_to "$peer"
+    done
+    if copied "$peer"; then log "$peer streams"; else
+      log "$peer does not stream yet; look at patronictl list; rejoin-replica repairs it when it stays away"
     fi
-    log "${name:-$peer} copies the data: $WHY"
-  done
-  for peer in $PEERS; do
-    now
-    since=$NOW
-    until copied "$peer" || { now && ((NOW - since > ${COPY_SECONDS:-600} * 1000)); }; do sleep 1; done
-    if copied "$peer"; then log "$peer streams"; else log "$peer does not stream yet; look at patronictl list"; fi
   done
 }

@@ -39,15 +39,15 @@ failover() {
   began=$(milliseconds)
   kill_host "$old"
   mark=$(wc -l <"$old.log")
-  until_is 45 'the leader dies: another leads' yes another "$old"
+  until_is 90 'the leader dies: another leads' yes another "$old"
   new=$(leader)
-  until_is 10 'and takes writes, through its PgBouncer' '' pool "$new" 'INSERT INTO rows VALUES (2) ON CONFLICT DO NOTHING'
+  until_is 30 'and takes writes, through its PgBouncer' '' pool "$new" 'INSERT INTO rows VALUES (2) ON CONFLICT DO NOTHING'
   echo "   after $(($(milliseconds) - began)) ms"
   is 'the row before is there' '1 2' "$(pool "$new" 'SELECT id FROM rows ORDER BY 1' | xargs)"
   rm -rf "${old:?}/run"
   mkdir "$old/run"
   keep "$old"
-  until_is 60 'the old leader is a standby again' 'leader running, replica streaming, sync_standby streaming' roles
+  until_is 120 'the old leader is a standby again' 'leader running, replica streaming, sync_standby streaming' roles
   is 'by a rewind, not by a copy' 0 "$(tail -n +"$mark" "$old.log" | grep -c 'bootstrap from leader' || true)"
 
   # A switchover: the old leader lives, and whoever is on its PgBouncer is sent away.
@@ -59,21 +59,21 @@ failover() {
   is 'a client stays on its PgBouncer' there "$(kill -0 $asked 2>/dev/null && echo there || echo gone)"
   curl -s --cacert tls/peer.crt -o /dev/null -K api.login -X POST \
     -d "{\"leader\":\"shop_${old#m}\"}" "https://$(address "$old"):8008/switchover"
-  until_is 30 'a switchover: another leads' yes another "$old"
-  until_is 10 'who was on the old one is sent away' gone eval "kill -0 $asked 2>/dev/null && echo there || echo gone"
-  until_is 30 'and it follows' 'leader running, replica streaming, sync_standby streaming' roles
-  until_is 10 'its PgBouncer serves readers' t pool "$old" 'SELECT pg_is_in_recovery()'
+  until_is 60 'a switchover: another leads' yes another "$old"
+  until_is 30 'who was on the old one is sent away' gone eval "kill -0 $asked 2>/dev/null && echo there || echo gone"
+  until_is 60 'and it follows' 'leader running, replica streaming, sync_standby streaming' roles
+  until_is 30 'its PgBouncer serves readers' t pool "$old" 'SELECT pg_is_in_recovery()'
 }
 
 quorum() {
   local before
   before=$(etcd e1 member list | awk -F ', ' '{print $3}' | sort | xargs)
   kill_host e3
-  until_is 10 'one of etcd dies: two are left' 2 healthy
+  until_is 30 'one of etcd dies: two are left' 2 healthy
   rm -rf "$(root e3)/var/lib/understudy/etcd"
   setup e3
   keep e3
-  until_is 40 'without its data it comes back' 3 healthy
+  until_is 80 'without its data it comes back' 3 healthy
   is 'the same three members' "$before" "$(etcd e1 member list | awk -F ', ' '{print $3}' | sort | xargs)"
   is 'one cluster' 1 "$(for host in e1 e2 e3; do etcd $host endpoint status --write-out=json | jq -c '.[0].Status.header.cluster_id'; done | sort -u | wc -l)"
   is 'by joining, not by a new one' 1 "$(grep -c 'starting without data: existing cluster' e3.log)"
@@ -84,12 +84,12 @@ quorum() {
   rm -rf "$(root e3)/var/lib/understudy/etcd"
   setup e3
   keep e3
-  until_is 15 'and alone it waits for the others' 1 eval "tail -n 3 e3.log | grep -c 'data is gone, and the others do not answer'"
+  until_is 30 'and alone it waits for the others' 1 eval "tail -n 3 e3.log | grep -c 'data is gone, and the others do not answer'"
   is 'without etcd the leader goes on' '' "$(pool "$(sleep 8; for host in m1 m2 m3; do [ "$(get $host primary)" != 200 ] || echo $host; done)" 'INSERT INTO rows VALUES (3)')"
   keep e1
   keep e2
-  until_is 60 'etcd is whole again' 3 healthy
-  until_is 30 'and so is the cluster' 'leader running, replica streaming, sync_standby streaming' roles
+  until_is 120 'etcd is whole again' 3 healthy
+  until_is 60 'and so is the cluster' 'leader running, replica streaming, sync_standby streaming' roles
   on e1 etcd-upkeep-run.sh >>e1.log 2>&1
   is 'a snapshot' 1 "$(find "$(root e1)/var/lib/understudy/etcd-snapshots" -name '*.db' | wc -l)"
 }
@@ -115,8 +115,8 @@ again() {
   for host in m1 m2 m3; do setup $host; done
   is 'other settings are taken' '25 true' "$(curl -s --cacert tls/peer.crt "https://$(address m1):8008/config" | jq -r '"\(.ttl) \(.slots | length == 0)"')"
   is 'by PgBouncer, too' 7 "$(as_owner "$BIN/psql" -XAtq -h "$(root m1)/run/postgresql" -p 6432 -U pgbouncer pgbouncer -c 'SHOW CONFIG' | awk -F '|' '$1 == "default_pool_size" {print $2}')"
-  until_is 10 'a new certificate between hosts is used' "$(openssl x509 -noout -serial -in m1/etc/understudy/peer/certificate.pem)" served m1
-  until_is 10 'and the password is the secret'"'"'s again' 1 pool "$writer" 'SELECT 1'
+  until_is 30 'a new certificate between hosts is used' "$(openssl x509 -noout -serial -in m1/etc/understudy/peer/certificate.pem)" served m1
+  until_is 30 'and the password is the secret'"'"'s again' 1 pool "$writer" 'SELECT 1'
   is 'no PostgreSQL was restarted' "$postmasters" "$(for host in m1 m2 m3; do head -n 1 "$host/var/lib/understudy/data/postmaster.pid"; done | xargs)"
 }
 
@@ -145,7 +145,7 @@ repairs() {
   is 'and what was there is kept' yes "$([ -e "$(jq -r .saved <<<"$RESULT")/base" ] && echo yes)"
   # An empty member never makes a database where one was made: it has no instructions to.
   is 'and its agent could only copy' patroni.yml "$(tr '\0' '\n' <"/proc/$(cat "$standby/run/understudy/patroni.pid")/cmdline" | grep -o 'patroni[-a-z]*.yml')"
-  until_is 30 'the cluster is whole' 'leader running, replica streaming, sync_standby streaming' roles
+  until_is 60 'the cluster is whole' 'leader running, replica streaming, sync_standby streaming' roles
 }
 
 secrecy() {

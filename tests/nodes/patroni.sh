@@ -140,8 +140,8 @@ boot() {
   done
   for host in "${pids[@]}"; do wait "$host"; done
   for host in e1 e2 e3 m1 m2 m3; do keep $host; done
-  until_is 20 'etcd: quorum of three' 3 healthy
-  until_is 40 'one leader, two streaming, one of them synchronous' 'leader running, replica streaming, sync_standby streaming' roles
+  until_is 40 'etcd: quorum of three' 3 healthy
+  until_is 120 'one leader, two streaming, one of them synchronous' 'leader running, replica streaming, sync_standby streaming' roles
   echo "   in $((SECONDS - began)) s"
 }
 
@@ -151,19 +151,23 @@ boot() {
 (umask 077 && cat >api.login) <<'END'
 user = "admin:p:a\\t'r\"o{"
 END
-authorities
-cloud
-background arguments.log "$PYTHON" "$HERE/patroni.py" watch
-boot
-# Other checks of the same cluster: patroni-backups.sh.
-if [ -n "${INSTEAD:-}" ]; then
-  # shellcheck source=/dev/null
-  . "$INSTEAD"
-  exit
-fi
-promises
-failover
-quorum
-again
-repairs
-secrecy
+# Read as a whole before it begins: whoever edits this file meanwhile spoils no run.
+main() {
+  authorities
+  cloud
+  background arguments.log "$PYTHON" "$HERE/patroni.py" watch
+  boot
+  # Other checks of the same cluster: patroni-backups.sh.
+  if [ -n "${INSTEAD:-}" ]; then
+    # shellcheck source=/dev/null
+    . "$INSTEAD"
+    return
+  fi
+  promises
+  failover
+  quorum
+  again
+  repairs
+  secrecy
+}
+main

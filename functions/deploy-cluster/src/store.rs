@@ -29,7 +29,7 @@ pub(crate) fn too_large(cluster: &str, template: &Template, body: &str) -> Optio
 /// Puts what hosts run where they fetch it.
 pub(crate) async fn put_bundle<O: Outside>(outside: &O) -> Result<(), Failure> {
     let bundle = bundle();
-    outside.put(&bundle.key, &bundle.bytes, Sha256::digest(&bundle.bytes).into()).await
+    outside.put(bundle.key, bundle.bytes, Sha256::digest(bundle.bytes).into()).await
 }
 
 /// Where CloudFormation finds a template: in the request, or in the bucket when it is too large for that.

@@ -101,6 +101,7 @@ pub async fn look_led<O: Keeper>(looks: &mut Looks<O>) -> Result<Led, Failure> {
         heard: voices.heard,
         store,
         waiting: kept?.and_then(|kept| serde_json::from_value::<Waiting>(kept).ok()),
+        answered_ms: looks.answered_ms(),
         seen,
     })
 }

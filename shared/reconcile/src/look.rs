@@ -212,6 +212,13 @@ impl<O: Outside> Looks<O> {
         })
     }
 
+    /// When `watch-clusters` last found the writer of record out of recovery, as
+    /// the suspicion that woke this pass says.
+    pub(crate) fn answered_ms(&self) -> Option<u64> {
+        let writer = self.state.as_ref()?.writer.as_ref()?;
+        self.waking.suspicion.as_ref().filter(|suspicion| suspicion.member == *writer)?.last_seen_ms
+    }
+
     /// Ends the silences of members that answered since, here or to `watch-clusters`.
     fn note_answers(&self, sql: &BTreeMap<String, Sql>, now: u64) {
         for (id, _) in sql.iter().filter(|(_, answer)| answer.answers()) {

@@ -12,6 +12,7 @@ import errno
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import settings
@@ -23,6 +24,8 @@ FILLER = ".filled-by-the-lab"
 # Few inodes and no write-ahead of their tables: the image stays some MiB small. No block is kept for root.
 MKFS = ("mkfs.ext4", "-q", "-F", "-m", "0", "-i", "262144", "-J", "size=64",
         "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard")
+# Well above what that took on a machine with 15 processes waiting for each processor.
+BUSY_SECONDS = 20.0
 CLONE_NEWNS = 0x00020000
 MS_PRIVATE_RECURSIVE = (1 << 18) | (1 << 14)
 
@@ -58,9 +61,15 @@ class Disks:
             print(f"disks: {refused}", flush=True)
 
     def detach(self, root: Path) -> None:
-        """Unmounts a member's disk for good."""
-        if (root / MOUNTED_ON).is_mount():
-            _run("umount", str(root / MOUNTED_ON))
+        """Unmounts a member's disk for good. The kernel may still be closing files of processes that are dead."""
+        deadline = time.monotonic() + BUSY_SECONDS
+        while (root / MOUNTED_ON).is_mount():
+            try:
+                return _run("umount", str(root / MOUNTED_ON))
+            except NoDisk as refused:
+                if "busy" not in str(refused) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
 
     def fill(self, root: Path) -> int:
         """Leaves no block free; says how many bytes that took. Raises NoDisk where there is none."""

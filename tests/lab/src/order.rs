@@ -124,7 +124,9 @@ mod tests {
         assert_eq!(judge(&clean()), Vec::<String>::new());
         type Damage = fn(&mut Seen);
         let leader = |seen: &mut Seen, damage: fn(&mut Agent)| {
-            seen.members[1].3.as_mut().map(damage);
+            if let Some(agent) = &mut seen.members[1].3 {
+                damage(agent);
+            }
         };
         let table: [(&str, Damage); 10] = [
             ("0 members lead by Patroni's word", |seen| seen.members[1].3 = None),
@@ -132,7 +134,9 @@ mod tests {
             ("the leader shop_2 answers Waiting(2)", |seen| seen.members[1].4 = Member::Waiting(2)),
             ("shop_3 answers Writable(2)", |seen| seen.members[2].4 = Member::Writable(2)),
             ("commits wait for 0 standbys of 1", |seen| {
-                seen.members[0].3.as_mut().map(|agent| agent.sync_standby = false);
+                if let Some(agent) = &mut seen.members[0].3 {
+                    agent.sync_standby = false;
+                }
             }),
             ("the load balancer sends writers to []", |seen| seen.writers.clear()),
             ("the load balancer sends readers to [\"i-1\"]", |seen| drop(seen.readers.pop())),

@@ -273,7 +273,9 @@ mod tests {
         ];
         for (expected, damage) in table {
             let mut run = led(Fault::KillHost);
-            run.patroni.as_mut().map(damage);
+            if let Some(led) = &mut run.patroni {
+                damage(led);
+            }
             assert_eq!(run.broken(true), expected);
         }
     }

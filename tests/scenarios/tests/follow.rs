@@ -21,15 +21,21 @@ fn led_pass(world: &World, waking: Waking) -> LedPass<World> {
 /// As `watch-clusters` wakes it: `i-a` is silent for 27 s, and commits waited for `i-b`.
 fn woken(world: &World) -> Waking {
     let now = world.see().now_ms;
+    woken_at(world, now)
+}
+
+/// The same, of a silence that was 27 s old at that time.
+fn woken_at(world: &World, at_ms: u64) -> Waking {
+    let now = world.see().now_ms;
     Waking {
         at_ms: now,
         by: "by watch-clusters".to_owned(),
         suspicion: Some(Suspected {
             member: "i-a".to_owned(),
             failures: 27,
-            silent_since_ms: now - 27_000,
+            silent_since_ms: at_ms - 27_000,
             raised_at_ms: now,
-            last_seen_ms: Some(now - 28_000),
+            last_seen_ms: Some(at_ms - 28_000),
             last_lsn: Some(domain::lsn::Lsn(890)),
             synchronous_setting: Some("orders_b".to_owned()),
         }),
@@ -37,8 +43,12 @@ fn woken(world: &World) -> Waking {
     }
 }
 
+/// When the scripted world begins.
+const BEGINNING: u64 = 1_774_840_330_000;
+
+/// A pass in a silence that began before the world.
 fn pass(world: &World) -> Option<Result<Report, Failure>> {
-    let mut cluster = led_pass(world, woken(world));
+    let mut cluster = led_pass(world, woken_at(world, BEGINNING));
     world.run(follow_leader(&mut cluster))
 }
 
@@ -284,6 +294,28 @@ fn nobody_leads_and_one_page_an_hour_says_so() {
     assert_eq!(world.see().state.writer.as_deref(), Some("i-b"));
     assert!(world.see().kept.is_empty(), "{:?}", world.see().kept);
     touched_nothing(&world);
+}
+
+/// PostgreSQL restarted in place, and no pass saw it well again; later it dies.
+#[test]
+fn a_wait_that_ended_unseen_is_not_gone_on_with() {
+    let world = World::led();
+    let outcome = |world: &World| {
+        let mut cluster = led_pass(world, woken(world));
+        world.run(follow_leader(&mut cluster)).unwrap().unwrap().outcome
+    };
+    {
+        let mut inner = world.see();
+        inner.sql.insert("i-a".to_owned(), Sql::Silent("no answer".to_owned()));
+        let mut said = account("i-a");
+        said.leader = None;
+        inner.account = Seen::Known(said);
+    }
+    assert_eq!(outcome(&world), "waits");
+    // Probes found it well meanwhile: woken() says that it answered 28 s ago.
+    world.later(MINUTE);
+    assert_eq!(outcome(&world), "waits");
+    assert_eq!(world.see().pages.len(), 0);
 }
 
 #[test]

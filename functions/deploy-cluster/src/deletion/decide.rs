@@ -63,7 +63,6 @@ pub enum Reason {
 }
 
 /// Decides the next step.
-#[must_use]
 pub fn decide(seen: &Observed) -> Decision<Step, Reason> {
     match (&seen.stack, &seen.note) {
         (None, None) => Decision::Steady,

@@ -146,14 +146,16 @@ async fn a_vpc_of_its_own_shares_no_address_with_the_fleets() {
 
 #[tokio::test]
 async fn what_aws_would_not_take_is_refused_before() {
-    let world = Scripted::new();
-    let mut spec = orders();
-    spec["postgresql"] = json!({ "parameters": { "log_line_prefix": "x".repeat(4_000) } });
-    let answer = world.ask(&spec).await;
+    let names = ["orders-rw.db.internal", "orders-ro.db.internal"].map(str::to_owned).to_vec();
+    // The card carries the authority: no spec makes it that long, a certificate made elsewhere may be.
+    let tls = Tls { secret_arn: "arn:tls".into(), certificate_authority: "x".repeat(9_000), peer_authority: None };
+    let seen = TlsSeen { tls, names, copy_of: None, copies: vec![] };
+    let world = Scripted::new().with(|account| account.tls = Some(Certificate::There(seen)));
+    let answer = world.ask(&orders()).await;
     assert_eq!(answer.outcome, Refused, "{}", answer.message);
     assert!(answer.problems.is_empty(), "{:?}", answer.problems);
-    let beginning = "the parameter /understudy/example/clusters/orders/settings of orders would have ";
+    let beginning = "the parameter /understudy/example/clusters/orders of orders would have ";
     assert!(answer.message.starts_with(beginning), "{}", answer.message);
-    assert!(answer.message.contains("and Systems Manager takes 4096: use fewer"), "{}", answer.message);
+    assert!(answer.message.contains("and Systems Manager takes 8192: use fewer"), "{}", answer.message);
     assert!(world.now().stack.is_none());
 }

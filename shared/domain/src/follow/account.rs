@@ -63,6 +63,9 @@ pub struct Waiting {
     pub kind: String,
     /// Since when, in milliseconds since 1970.
     pub since_ms: u64,
+    /// When a pass last found it so, in milliseconds since 1970.
+    #[serde(default)]
+    pub confirmed_ms: u64,
 }
 
 impl Account {

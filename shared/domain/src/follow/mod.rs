@@ -58,6 +58,9 @@ pub struct Led {
     pub store: Vec<StoreHost>,
     /// What a pass waits for, as the item `follow` has it.
     pub waiting: Option<Waiting>,
+    /// When `watch-clusters` last found the writer of record out of recovery, in
+    /// milliseconds since 1970; `None` when it did not say.
+    pub answered_ms: Option<u64>,
 }
 
 /// Who leads, and what makes that sure.
@@ -246,19 +249,33 @@ fn in_doubt(looks: &[Led], now: &Led, doubt: Reason) -> Decision<Step, Reason> {
         // It is being made: nobody has relied on it yet.
         return Decision::Wait(Reason::NotLedYet);
     }
-    let kind = doubt.kind();
-    let Some(waiting) = now.waiting.as_ref().filter(|waiting| waiting.kind == kind) else {
+    let (kind, confirmed_ms) = (doubt.kind().to_owned(), now.seen.looked_at_ms);
+    let since = |moment_ms: u64| Duration::from_millis(confirmed_ms.saturating_sub(moment_ms));
+    let Some(waiting) = now.waiting.as_ref().filter(|waiting| is_this_wait(now, waiting, &kind)) else {
         let since_ms = match doubt {
-            Reason::NoLeader { .. } => silent_since(&now.seen).unwrap_or(now.seen.looked_at_ms),
-            _ => now.seen.looked_at_ms,
+            Reason::NoLeader { .. } => silent_since(&now.seen).unwrap_or(confirmed_ms),
+            _ => confirmed_ms,
         };
-        return Decision::Act(vec![Step::Note(Waiting { kind: kind.to_owned(), since_ms })]);
+        return Decision::Act(vec![Step::Note(Waiting { kind, since_ms, confirmed_ms })]);
     };
-    let waited = Duration::from_millis(now.seen.looked_at_ms.saturating_sub(waiting.since_ms));
+    if since(waiting.confirmed_ms) > now.patience / 2 {
+        return Decision::Act(vec![Step::Note(Waiting { confirmed_ms, ..waiting.clone() })]);
+    }
+    let waited = since(waiting.since_ms);
     match now.patience.checked_sub(waited).filter(|left| !left.is_zero()) {
         Some(left) => Decision::Wait(doubt.with_time(left)),
         None => Decision::Refuse(doubt),
     }
+}
+
+/// Whether a note is of the wait that goes on now. No pass runs when all is well
+/// again, so that one may be left of an earlier time: nobody confirmed it for
+/// long, or the writer of record was well since.
+fn is_this_wait(now: &Led, waiting: &Waiting, kind: &str) -> bool {
+    let unconfirmed = Duration::from_millis(now.seen.looked_at_ms.saturating_sub(waiting.confirmed_ms));
+    waiting.kind == kind
+        && unconfirmed <= now.patience * 2
+        && now.answered_ms.is_none_or(|answered| answered <= waiting.since_ms)
 }
 
 fn were_two_before(looks: &[Led], now: &Led) -> bool {

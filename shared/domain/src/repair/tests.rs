@@ -69,6 +69,7 @@ fn ward() -> Ward {
         heard: Vec::new(),
         store,
         waiting: None,
+        answered_ms: None,
     };
     Ward { led, hosts, taken: None }
 }

@@ -139,6 +139,7 @@ pub fn well() -> Led {
         heard: vec!["Patroni on shop_b: replica, running, etcd last seen 0.4 s ago".to_owned()],
         store: vec![etcd(1), etcd(2), etcd(3)],
         waiting: None,
+        answered_ms: None,
     }
 }
 
@@ -202,7 +203,8 @@ impl Chain for Led {
     }
 
     fn waits(mut self, kind: &str, since_ms: u64) -> Self {
-        self.waiting = Some(Waiting { kind: kind.to_owned(), since_ms });
+        let confirmed_ms = self.seen.looked_at_ms;
+        self.waiting = Some(Waiting { kind: kind.to_owned(), since_ms, confirmed_ms });
         self
     }
 

@@ -195,11 +195,39 @@ fn waiting_has_an_end() {
     }
 }
 
+/// No pass runs when all is well again: a note may be left of an earlier time.
+#[test]
+fn a_note_of_an_earlier_wait_is_not_this_one() {
+    let ms = |span: Duration| u64::try_from(span.as_millis()).unwrap();
+    let noted = |confirmed_ms: u64, answered_ms: Option<u64>| {
+        let led = dead().but(|led| {
+            led.answered_ms = answered_ms;
+            led.waiting = Some(Waiting { kind: "no-leader".to_owned(), since_ms: NOW - 600_000, confirmed_ms });
+        });
+        match one(led) {
+            Decision::Act(steps) => match steps.as_slice() {
+                [Step::Note(Waiting { since_ms, confirmed_ms: NOW, .. })] => Some(*since_ms),
+                other => panic!("{other:?}"),
+            },
+            Decision::Refuse(_) => None,
+            other => panic!("{other:?}"),
+        }
+    };
+    let (half, twice) = (ms(PATIENCE / 2), ms(PATIENCE * 2));
+    assert_eq!(noted(NOW - half, None), None, "a page");
+    assert_eq!(noted(NOW - half - 1, None), Some(NOW - 600_000), "confirmed anew");
+    assert_eq!(noted(NOW - twice, None), Some(NOW - 600_000));
+    assert_eq!(noted(NOW - twice - 1, None), Some(NOW - 27_000), "begun anew");
+    // The writer answered since.
+    assert_eq!(noted(NOW, Some(NOW - 600_000)), None);
+    assert_eq!(noted(NOW, Some(NOW - 599_999)), Some(NOW - 27_000), "begun anew");
+}
+
 #[test]
 fn the_time_without_a_leader_counts_from_the_silence() {
     let noted = |led: Led| match one(led) {
         Decision::Act(steps) => match steps.as_slice() {
-            [Step::Note(Waiting { kind, since_ms })] => (kind.clone(), *since_ms),
+            [Step::Note(Waiting { kind, since_ms, confirmed_ms: NOW })] => (kind.clone(), *since_ms),
             other => panic!("{other:?}"),
         },
         other => panic!("{other:?}"),
