@@ -5,18 +5,22 @@
 
 mod backups;
 mod check;
+mod image;
 mod instance;
 mod network;
 mod patroni;
+mod postgresql;
 mod problem;
 mod volume;
 mod words;
 
 pub use backups::{Backups, Dr, Monitoring};
 pub use check::check;
+pub use image::{Architecture, Image, Os};
 pub use instance::Instance;
 pub use network::{Access, Bastion, Nat, Network, OwnVpc};
 pub use patroni::{Balancer, Etcd, Patroni, PoolMode, Pooler};
+pub use postgresql::{PasswordEncryption, Postgresql};
 pub use problem::{Finding, Problem};
 pub use volume::{DataVolume, VolumeType};
 
@@ -135,69 +139,6 @@ fn log_days() -> u32 {
     30
 }
 
-/// The PostgreSQL server and the application's database.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Postgresql {
-    /// Major version. 15: the version that the default image's own archive carries.
-    #[schemars(title = "Major version", range(min = 15, max = 18))]
-    pub version: u32,
-    /// The application's database.
-    #[schemars(title = "Database", regex(pattern = "^[a-z_][a-z0-9_]{0,62}$"))]
-    #[schemars(extend("x-allowed" = "a PostgreSQL identifier: 1 to 63 lower-case letters, digits and underscores, not beginning with a digit"))]
-    pub database: String,
-    /// The application's role, owner of its database.
-    #[schemars(title = "Owner", regex(pattern = "^[a-z_][a-z0-9_]{0,62}$"))]
-    #[schemars(extend("x-allowed" = "a PostgreSQL identifier: 1 to 63 lower-case letters, digits and underscores, not beginning with a digit"))]
-    pub owner: String,
-    /// The port of every member.
-    #[schemars(title = "Port", range(min = 1024, max = 65_535))]
-    pub port: u16,
-    /// `max_connections`.
-    #[schemars(title = "max_connections", range(min = 20, max = 10_000))]
-    pub max_connections: u32,
-    /// How passwords are stored and asked for.
-    #[schemars(title = "password_encryption")]
-    pub password_encryption: PasswordEncryption,
-    /// Settings beyond what the size of the instance yields, by name; what Understudy sets itself is refused.
-    #[schemars(title = "Parameters", extend("additionalProperties" = json!({"type": "string"})))]
-    pub parameters: BTreeMap<String, String>,
-}
-
-/// How PostgreSQL stores passwords.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum PasswordEncryption {
-    /// SCRAM-SHA-256.
-    #[serde(rename = "scram-sha-256")]
-    Scram,
-    /// MD5, for clients too old for SCRAM. PostgreSQL 18 warns of it.
-    #[serde(rename = "md5")]
-    Md5,
-}
-
-impl std::fmt::Display for PasswordEncryption {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            PasswordEncryption::Scram => "scram-sha-256",
-            PasswordEncryption::Md5 => "md5",
-        })
-    }
-}
-
-impl Default for Postgresql {
-    fn default() -> Self {
-        Postgresql {
-            version: 15,
-            database: "app".into(),
-            owner: "app".into(),
-            port: 5432,
-            max_connections: 200,
-            password_encryption: PasswordEncryption::Scram,
-            parameters: BTreeMap::new(),
-        }
-    }
-}
-
 /// The instances of a cluster, all alike.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -307,96 +248,6 @@ pub struct Encryption {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(title = "Customer key", with = "String", regex(pattern = "^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]{1,64}$"), extend("x-allowed" = "the ARN of a KMS key"))]
     pub kms_key_arn: Option<String>,
-}
-
-/// An operating system that members can run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum Os {
-    /// Debian 12.
-    #[default]
-    #[serde(rename = "debian-12")]
-    Debian12,
-    /// Ubuntu 22.04 LTS.
-    #[serde(rename = "ubuntu-22.04")]
-    Ubuntu2204,
-    /// Ubuntu 24.04 LTS.
-    #[serde(rename = "ubuntu-24.04")]
-    Ubuntu2404,
-}
-
-/// The machine image of the members.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Image {
-    /// The operating system, which also says which public image is taken.
-    #[schemars(title = "Operating system")]
-    pub os: Os,
-    /// An image of that operating system; none given: the newest when the cluster is created.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(title = "Image id", with = "String", regex(pattern = "^ami-[0-9a-f]{8,17}$"), extend("x-allowed" = "an image id, such as ami-0123456789abcdef0"))]
-    pub ami: Option<String>,
-    /// What the image is built for; none given: what the instance type needs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(title = "Architecture", with = "Architecture")]
-    pub architecture: Option<Architecture>,
-}
-
-/// A processor architecture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Architecture {
-    /// AWS Graviton.
-    Arm64,
-    /// Intel and AMD.
-    #[serde(rename = "x86_64")]
-    X86,
-}
-
-impl std::fmt::Display for Architecture {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Architecture::Arm64 => "arm64",
-            Architecture::X86 => "x86_64",
-        })
-    }
-}
-
-impl Architecture {
-    /// What an EC2 instance type needs.
-    ///
-    /// After the generation's number, `g` marks a Graviton processor (`m7g`,
-    /// `c7gn`); before it, a graphics card (`g5`). `a1` is the one exception.
-    ///
-    /// Source: EC2 user guide, "Amazon EC2 instance type naming conventions".
-    #[must_use]
-    pub fn of_instance_type(name: &str) -> Self {
-        let family = name.split(['.', '-']).next().unwrap_or_default();
-        let attributes = family
-            .trim_start_matches(|c: char| c.is_ascii_lowercase())
-            .trim_start_matches(|c: char| c.is_ascii_digit());
-        if family == "a1" || attributes.contains('g') { Architecture::Arm64 } else { Architecture::X86 }
-    }
-}
-
-impl Os {
-    /// The public SSM parameter that holds the id of the newest image.
-    ///
-    /// Sources: Debian wiki, "Cloud/AmazonEC2Image/Bookworm"; Ubuntu on AWS documentation, "Find Ubuntu images with SSM".
-    #[must_use]
-    pub fn image_parameter(self, architecture: Architecture) -> String {
-        let name = match architecture {
-            Architecture::Arm64 => "arm64",
-            Architecture::X86 => "amd64",
-        };
-        let ubuntu = |release: &str, volume: &str| {
-            format!("/aws/service/canonical/ubuntu/server/{release}/stable/current/{name}/hvm/{volume}/ami-id")
-        };
-        match self {
-            Os::Debian12 => format!("/aws/service/debian/release/12/latest/{name}"),
-            Os::Ubuntu2204 => ubuntu("22.04", "ebs-gp2"),
-            Os::Ubuntu2404 => ubuntu("24.04", "ebs-gp3"),
-        }
-    }
 }
 
 impl Spec {

@@ -257,7 +257,12 @@ class Topologies(Canary):
 
     def test_what_is_protected_is_not_deleted(self) -> None:
         region, stack = self.region("eu-west-1"), "understudy-test-protected"
-        created = self.change(region, stack, "CREATE", render(SPECS["shop"], "primary"))
+        body = json.loads(render(SPECS["shop"], "primary"))
+        # The templates leave this off: a failed creation could not be rolled back.
+        for attribute in body["Resources"]["Balancer"]["Properties"]["LoadBalancerAttributes"]:
+            if attribute["Key"] == "deletion_protection.enabled":
+                attribute["Value"] = "true"
+        created = self.change(region, stack, "CREATE", json.dumps(body))
         self.assertEqual(self.execute(region, created), "CREATE_COMPLETE", self.reasons(region, stack))
         region.cfn.delete_stack(StackName=stack, RoleARN=self.role_arn)
         self.assertEqual(self.finished(region, created["StackId"]), "DELETE_FAILED")
