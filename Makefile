@@ -12,7 +12,7 @@ help:
 	@echo "make test   all tests there are"
 	@echo
 	@echo "cargo test                       the fast tests, in seconds"
-	@echo "cargo run -p lab -- --help       the lab: up, down, status, failover, scenario, wake"
+	@echo "cargo run -p lab -- --help       the lab: up, down, status, failover, backup, scenario, wake"
 
 setup:
 	@bash tests/lab/setup.sh

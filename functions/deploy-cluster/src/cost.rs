@@ -80,7 +80,8 @@ pub fn cost(template: &Value) -> Cost {
     lines.sort_by(|a, b| b.month.unwrap_or(f64::MAX).total_cmp(&a.month.unwrap_or(f64::MAX)));
     let has = |kind: &str| resources.is_some_and(|all| all.values().any(|resource| resource["Type"] == kind));
     let has_id = |id: &str| resources.is_some_and(|all| all.contains_key(id));
-    let reference = match (has("AWS::ElasticLoadBalancingV2::LoadBalancer"), has_id("BackupBucket")) {
+    let reference = match (has("AWS::ElasticLoadBalancingV2::LoadBalancer"), has_id("SourceSecret")) {
+        // The second Region's standby finds the members by it.
         (true, true) => Some("ec2-patroni with backups and a second Region"),
         (true, false) => Some("ec2-patroni"),
         _ => None,
