@@ -212,9 +212,9 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Reason::Unclaimed(Topology::Ec2Streaming) => f.write_str("no member has become writer yet"),
-            Reason::Unclaimed(Topology::Ec2Patroni) => f.write_str(
-                "no writer is on record yet: promote-replica writes it down as soon as Patroni has a leader",
-            ),
+            Reason::Unclaimed(_) => {
+                f.write_str("no writer is on record yet: promote-replica writes it down as soon as there is one")
+            }
             Reason::WriterChanges(from) => write!(f, "a change of writer away from {from} is under way"),
             Reason::NoWriter { writer, answer } => write!(f, "{writer} should write, and {answer}"),
             Reason::TooFewStandbys { streaming, required } => {

@@ -81,7 +81,7 @@ impl<O: Keeper> World for LedPass<O> {
             Step::Note(waiting) => note_waiting(self.outside(), Some(waiting)).await,
             Step::Forget => note_waiting(self.outside(), None).await,
             Step::Adopt { epoch, writer, timeline, synchronous } => {
-                self.outside().adopt(*epoch, writer, *timeline, synchronous).await
+                self.outside().adopt(*epoch, &writer.id, *timeline, synchronous).await
             }
             Step::Begin { epoch, change } => self.begin(*epoch, change).await,
             Step::Hold { epoch } => {

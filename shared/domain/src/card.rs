@@ -1,5 +1,9 @@
 //! What a deployed cluster says of itself.
 
+mod managed;
+
+pub use managed::{BackupCard, CardInstance, Isolation, ManagedCard, OtherRegion, PairCard, Registered, Side};
+
 use crate::policy::Policy;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -12,6 +16,26 @@ pub enum Topology {
     Ec2Streaming,
     /// Patroni with etcd on EC2 instances, PgBouncer, and a Network Load Balancer in front.
     Ec2Patroni,
+    /// Amazon Aurora on instances of a chosen class.
+    AuroraProvisioned,
+    /// Amazon Aurora Serverless v2.
+    AuroraServerless,
+    /// Amazon RDS for PostgreSQL, with read replicas.
+    RdsPostgres,
+}
+
+impl Topology {
+    /// Whether AWS runs the servers: there is no host to log in to.
+    #[must_use]
+    pub fn is_managed(self) -> bool {
+        self.is_aurora() || self == Topology::RdsPostgres
+    }
+
+    /// Whether it is Amazon Aurora.
+    #[must_use]
+    pub fn is_aurora(self) -> bool {
+        matches!(self, Topology::AuroraProvisioned | Topology::AuroraServerless)
+    }
 }
 
 impl std::fmt::Display for Topology {
@@ -19,6 +43,9 @@ impl std::fmt::Display for Topology {
         f.write_str(match self {
             Topology::Ec2Streaming => "ec2-streaming",
             Topology::Ec2Patroni => "ec2-patroni",
+            Topology::AuroraProvisioned => "aurora-provisioned",
+            Topology::AuroraServerless => "aurora-serverless",
+            Topology::RdsPostgres => "rds-postgres",
         })
     }
 }

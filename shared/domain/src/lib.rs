@@ -9,6 +9,7 @@ pub mod events;
 pub mod failover;
 pub mod follow;
 pub mod lsn;
+pub mod managed;
 mod page;
 pub mod policy;
 pub mod records;

@@ -69,6 +69,28 @@ pub struct Policy {
     /// 300: longer than a restart by hand, or than AWS's own recovery of a host.
     #[schemars(range(min = 0, max = 86_400))]
     pub repair_after_s: u64,
+    /// Seconds that AWS has for a failover of its own (Aurora, Multi-AZ) before a person is told, or the next rung is
+    /// taken.
+    ///
+    /// 180: a Multi-AZ instance takes 60 to 120 s.
+    #[schemars(range(min = 30, max = 3_600))]
+    pub aws_failover_s: u64,
+    /// Seconds for which a writer that RDS calls available may be silent while others answer, before Aurora is told
+    /// to fail over; 0: a person does that.
+    ///
+    /// 60: Aurora's own failover begins within 30.
+    #[schemars(range(min = 0, max = 3_600))]
+    pub gray_failure_s: u64,
+    /// Seconds after which a database that RDS calls busy (`modifying`, `rebooting`) is told of.
+    ///
+    /// 1800: longer than a change of an instance class takes.
+    #[schemars(range(min = 60, max = 86_400))]
+    pub stuck_after_s: u64,
+    /// Whether a read replica of RDS is promoted without asking, once the old writer is proven to be cut off.
+    pub promote_replicas: bool,
+    /// Whether the second Region takes over without asking, on proof that the first can acknowledge no write. Without
+    /// proof a person approves, always.
+    pub region_failover: bool,
     /// Whether the old writer's instance is stopped after a promotion.
     ///
     /// `true`: a host that comes back by itself is one risk less.
@@ -89,6 +111,11 @@ impl Default for Policy {
             ttl_s: 20,
             max_lost_bytes: 1024 * 1024,
             repair_after_s: 300,
+            aws_failover_s: 180,
+            gray_failure_s: 60,
+            stuck_after_s: 1_800,
+            promote_replicas: true,
+            region_failover: false,
             stop_old_writer: true,
         }
     }
@@ -135,6 +162,24 @@ impl Policy {
     #[must_use]
     pub fn repair_after(&self) -> Option<Duration> {
         (self.repair_after_s > 0).then(|| Duration::from_secs(self.repair_after_s))
+    }
+
+    /// Time that AWS has for a failover of its own.
+    #[must_use]
+    pub fn aws_failover(&self) -> Duration {
+        Duration::from_secs(self.aws_failover_s)
+    }
+
+    /// Time after which a writer that only RDS calls well is failed over; `None`: never by itself.
+    #[must_use]
+    pub fn gray_failure(&self) -> Option<Duration> {
+        (self.gray_failure_s > 0).then(|| Duration::from_secs(self.gray_failure_s))
+    }
+
+    /// Time after which a busy database is told of.
+    #[must_use]
+    pub fn stuck_after(&self) -> Duration {
+        Duration::from_secs(self.stuck_after_s)
     }
 
     /// Time between two changes of writer.

@@ -7,6 +7,7 @@ mod backups;
 mod check;
 mod image;
 mod instance;
+mod managed;
 mod network;
 mod patroni;
 mod postgresql;
@@ -18,6 +19,7 @@ pub use backups::{Backups, Dr, Monitoring};
 pub use check::check;
 pub use image::{Architecture, Image, Os};
 pub use instance::Instance;
+pub use managed::{Alarms, Aurora, Capacity, Managed, MultiAz, PoolerTier, Proxy, Rds, Roles, Storage};
 pub use network::{Access, Bastion, Nat, Network, OwnVpc};
 pub use patroni::{Balancer, Etcd, Patroni, PoolMode, Pooler};
 pub use postgresql::{PasswordEncryption, Postgresql};
@@ -101,11 +103,23 @@ pub struct Spec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(title = "Load balancer", with = "Balancer")]
     pub balancer: Option<Balancer>,
+    /// What Aurora and RDS have in common; only for the topologies that AWS runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(title = "Managed", with = "Managed")]
+    pub managed: Option<Managed>,
+    /// Aurora; only for `aurora-provisioned` and `aurora-serverless`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(title = "Aurora", with = "Aurora")]
+    pub aurora: Option<Aurora>,
+    /// RDS; only for `rds-postgres`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(title = "RDS", with = "Rds")]
+    pub rds: Option<Rds>,
     /// Backups and a continuous archive; none given: none are made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(title = "Backups", with = "Backups")]
     pub backups: Option<Backups>,
-    /// A standby in a second Region; only for `ec2-patroni` with backups.
+    /// A second Region; of the topologies on EC2 only for `ec2-patroni` with backups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(title = "Second Region", with = "Dr")]
     pub dr: Option<Dr>,
@@ -271,6 +285,9 @@ impl Spec {
             etcd: None,
             pooler: None,
             balancer: None,
+            managed: None,
+            aurora: None,
+            rds: None,
             backups: None,
             dr: None,
             monitoring: None,
@@ -279,6 +296,24 @@ impl Spec {
             policy: Policy::default(),
             tags: BTreeMap::new(),
         }
+    }
+
+    /// What Aurora and RDS have in common, as given or by default.
+    #[must_use]
+    pub fn managed(&self) -> Managed {
+        self.managed.clone().unwrap_or_default()
+    }
+
+    /// Aurora, as given or by default.
+    #[must_use]
+    pub fn aurora(&self) -> Aurora {
+        self.aurora.clone().unwrap_or_default()
+    }
+
+    /// RDS, as given or by default.
+    #[must_use]
+    pub fn rds(&self) -> Rds {
+        self.rds.clone().unwrap_or_default()
     }
 
     /// What the members' processors are; every host of a cluster has the same image.

@@ -145,6 +145,7 @@ impl Clients {
                 let by = WithPatroni::of(&card)?;
                 Ok(Opened::Led(InAws { clients: self, card, connector, by }))
             }
+            managed => Err(Failure::Broken { call: "ssm:GetParameter", what: format!("a card of EC2 of {managed}") }),
         }
     }
 

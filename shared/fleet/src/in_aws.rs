@@ -9,7 +9,7 @@ use domain::{
     state::{Approval, Change, Finished, GuardSeen, Holder, Pause, State, Synchronous},
 };
 use postgres::Connector;
-use reconcile::{Failure, Outside, Steers};
+use reconcile::{Desk, Failure, Outside, Steers};
 use serde_json::Value;
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
@@ -37,15 +37,15 @@ impl<By> InAws<'_, By> {
     fn at(&self, who: &Target) -> postgres::Target {
         postgres::Target::at(&self.card, who.address)
     }
+}
+
+impl<By> Desk for InAws<'_, By> {
+    fn fleet(&self) -> &str {
+        &self.card.fleet
+    }
 
     fn cluster(&self) -> &str {
         &self.card.cluster
-    }
-}
-
-impl<By> Outside for InAws<'_, By> {
-    fn card(&self) -> &Card {
-        &self.card
     }
 
     fn now_ms(&self) -> u64 {
@@ -60,10 +60,6 @@ impl<By> Outside for InAws<'_, By> {
         self.clients.states.read(self.cluster()).await
     }
 
-    async fn guard(&self, member: &str) -> Result<Option<GuardSeen>, Failure> {
-        self.clients.states.guard(self.cluster(), member).await
-    }
-
     async fn begin(&self, expected_epoch: u64, holder: &Holder, change: &Change) -> Result<(), Failure> {
         self.clients.states.begin(self.cluster(), expected_epoch, holder, change).await
     }
@@ -74,16 +70,6 @@ impl<By> Outside for InAws<'_, By> {
 
     async fn note(&self, epoch: u64, holder: &str, change: &Change) -> Result<(), Failure> {
         self.clients.states.note(self.cluster(), epoch, holder, change).await
-    }
-
-    async fn publish_synchronous(
-        &self,
-        epoch: u64,
-        holder: &str,
-        set: &Synchronous,
-        floor: Option<Lsn>,
-    ) -> Result<(), Failure> {
-        self.clients.states.publish_synchronous(self.cluster(), epoch, holder, set, floor).await
     }
 
     async fn finish(&self, epoch: u64, holder: &str, finished: &Finished) -> Result<(), Failure> {
@@ -114,6 +100,46 @@ impl<By> Outside for InAws<'_, By> {
         self.clients.states.append(self.cluster(), item, entry).await
     }
 
+    async fn send(&self, page: &Page) -> Result<(), Failure> {
+        self.clients.sns.publish(&self.clients.topic, &page.subject, &page.text).await
+    }
+
+    async fn adopt(&self, epoch: u64, writer: &str, timeline: u32, set: &Synchronous) -> Result<(), Failure> {
+        self.clients.states.adopt(&self.card().cluster, epoch, writer, timeline, set).await
+    }
+
+    async fn kept(&self, item: &str) -> Result<Option<Value>, Failure> {
+        self.clients.states.kept(&self.card().cluster, item).await
+    }
+
+    async fn keep(&self, item: &str, before: Option<&Value>, after: Option<&Value>) -> Result<(), Failure> {
+        self.clients.states.keep(&self.card().cluster, item, before, after).await
+    }
+
+    async fn approve(&self, approval: &Approval) -> Result<(), Failure> {
+        self.clients.states.approve(self.cluster(), approval).await
+    }
+}
+
+impl<By> Outside for InAws<'_, By> {
+    fn card(&self) -> &Card {
+        &self.card
+    }
+
+    async fn guard(&self, member: &str) -> Result<Option<GuardSeen>, Failure> {
+        self.clients.states.guard(self.cluster(), member).await
+    }
+
+    async fn publish_synchronous(
+        &self,
+        epoch: u64,
+        holder: &str,
+        set: &Synchronous,
+        floor: Option<Lsn>,
+    ) -> Result<(), Failure> {
+        self.clients.states.publish_synchronous(self.cluster(), epoch, holder, set, floor).await
+    }
+
     async fn hosts(&self) -> Result<BTreeMap<String, Host>, Failure> {
         let ids: Vec<String> = self.card.members.iter().map(|member| member.id.clone()).collect();
         self.clients.ec2.hosts(&ids).await
@@ -134,17 +160,9 @@ impl<By> Outside for InAws<'_, By> {
     async fn set_readers(&self, addresses: &[IpAddr]) -> Result<(), Failure> {
         self.clients.route53.set_readers(&self.card.records, addresses).await
     }
-
-    async fn send(&self, page: &Page) -> Result<(), Failure> {
-        self.clients.sns.publish(&self.clients.topic, &page.subject, &page.text).await
-    }
 }
 
 impl Steers for InAws<'_, Ours> {
-    async fn approve(&self, approval: &Approval) -> Result<(), Failure> {
-        self.clients.states.approve(self.cluster(), approval).await
-    }
-
     async fn stop_host(&self, id: &str) -> Result<(), Failure> {
         self.clients.ec2.stop(id).await
     }

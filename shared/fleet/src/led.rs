@@ -3,15 +3,13 @@
 use crate::InAws;
 use domain::{
     card::{Card, CardMember, PatroniCard},
-    failover::{Seen, Target},
+    failover::Seen,
     follow::{Handover, StoreHost},
     rejoin::{CommandSeen, Order, Sent},
-    state::Synchronous,
 };
 use futures_util::future::{join, join_all};
 use patroni::{Api, Cluster, LOOK, Status, Trouble, account, sentence};
-use reconcile::{Failure, Keeper, Mends, Outside, Voices};
-use serde_json::Value;
+use reconcile::{Desk as _, Failure, Keeper, Mends, Outside, Voices};
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 /// Patroni owns the cluster.
@@ -119,18 +117,6 @@ impl Keeper for InAws<'_, WithPatroni> {
             StoreHost { card: card.clone(), host }
         };
         Ok(self.by.card.etcd.iter().map(of).collect())
-    }
-
-    async fn adopt(&self, epoch: u64, writer: &Target, timeline: u32, set: &Synchronous) -> Result<(), Failure> {
-        self.clients.states.adopt(&self.card().cluster, epoch, &writer.id, timeline, set).await
-    }
-
-    async fn kept(&self, item: &str) -> Result<Option<Value>, Failure> {
-        self.clients.states.kept(&self.card().cluster, item).await
-    }
-
-    async fn keep(&self, item: &str, before: Option<&Value>, after: Option<&Value>) -> Result<(), Failure> {
-        self.clients.states.keep(&self.card().cluster, item, before, after).await
     }
 
     async fn hand_over(&self, handover: &Handover) -> Result<String, Failure> {

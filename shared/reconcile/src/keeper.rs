@@ -1,14 +1,12 @@
 //! What a pass may ask where somebody else assigns the roles.
 
-use crate::{Failure, Looks, Outside};
+use crate::{Desk, Failure, Looks, Outside};
 use domain::{
-    failover::{Host, Seen, Target},
+    failover::{Host, Seen},
     follow::{Account, Handover, Led, StoreHost, Waiting},
     rejoin::{CommandSeen, Order, Sent},
-    state::Synchronous,
 };
 use futures_util::future::join3;
-use serde_json::Value;
 use std::{collections::BTreeMap, time::Duration};
 
 /// The item in which a pass notes since when it waits for the keeper.
@@ -31,21 +29,19 @@ pub struct Voices {
 pub trait Keeper: Outside {
     /// What the keeper is called.
     fn name(&self) -> &'static str;
+
     /// How long it takes for a change of leader at most.
     fn patience(&self) -> Duration;
+
     /// What its agents say; never an error.
     async fn voices(&self) -> Voices;
+
     /// The hosts of its own store, and what EC2 says of them.
     async fn store(&self) -> Result<Vec<StoreHost>, Failure>;
-    /// Writes the state of a cluster that has no writer, if it still has none
-    /// and the epoch is `epoch` (0: no item); the epoch is advanced by one.
-    async fn adopt(&self, epoch: u64, writer: &Target, timeline: u32, set: &Synchronous) -> Result<(), Failure>;
-    /// An item of the table that holds one JSON document.
-    async fn kept(&self, item: &str) -> Result<Option<Value>, Failure>;
-    /// Writes that document, or deletes it, if it still is `before`.
-    async fn keep(&self, item: &str, before: Option<&Value>, after: Option<&Value>) -> Result<(), Failure>;
+
     /// Asks the keeper to hand the lead over; what it said when that was done.
     async fn hand_over(&self, handover: &Handover) -> Result<String, Failure>;
+
     /// Tells the keeper to leave the roles as they are, or to go on.
     async fn set_paused(&self, paused: bool) -> Result<(), Failure>;
 }
@@ -112,7 +108,7 @@ pub async fn look_led<O: Keeper>(looks: &mut Looks<O>) -> Result<Led, Failure> {
 /// # Errors
 ///
 /// The [`Failure`] of reading or writing the item.
-pub async fn note_waiting<O: Keeper>(outside: &O, waiting: Option<&Waiting>) -> Result<(), Failure> {
+pub async fn note_waiting<O: Desk>(outside: &O, waiting: Option<&Waiting>) -> Result<(), Failure> {
     let before = outside.kept(WAITING).await?;
     let after = waiting.map(|waiting| serde_json::json!(waiting));
     if before == after {

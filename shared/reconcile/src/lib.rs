@@ -1,9 +1,11 @@
 //! One pass over a cluster: observe, decide, perform, report.
 
+mod desk;
 mod failure;
 mod keeper;
 mod login;
 mod look;
+mod managed;
 mod members;
 mod outside;
 mod pass;
@@ -11,10 +13,12 @@ mod report;
 mod tell;
 mod turn;
 
+pub use desk::Desk;
 pub use failure::{Failure, failed};
 pub use keeper::{Keeper, Mends, Voices, look_led, note_waiting};
 pub use login::Login;
 pub use look::{Looks, Silences, Suspected, Waking, target};
+pub use managed::Managed;
 pub use members::Members;
 pub use outside::{Outside, Steers};
 pub use pass::{End, World, pass};

@@ -1,6 +1,6 @@
 //! Telling a person once what every pass finds again.
 
-use crate::{Failure, Outside};
+use crate::{Desk, Failure};
 use domain::failover::Page;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const TELL_AGAIN: Duration = Duration::from_secs(15 * 60);
 /// # Errors
 ///
 /// The [`Failure`] of sending; the next pass then tries again.
-pub async fn page_once<O: Outside>(outside: &O, kind: &str, epoch: u64, page: &Page) -> Result<(), Failure> {
+pub async fn page_once<O: Desk>(outside: &O, kind: &str, epoch: u64, page: &Page) -> Result<(), Failure> {
     page_every(outside, TELL_AGAIN, kind, epoch, page).await
 }
 
@@ -23,7 +23,7 @@ pub async fn page_once<O: Outside>(outside: &O, kind: &str, epoch: u64, page: &P
 /// # Errors
 ///
 /// As [`page_once`].
-pub async fn page_every<O: Outside>(
+pub async fn page_every<O: Desk>(
     outside: &O,
     again: Duration,
     kind: &str,

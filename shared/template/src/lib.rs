@@ -2,6 +2,7 @@
 //! be referred to, and only in the ways its type allows.
 
 mod alarms;
+mod aurora;
 mod backups;
 mod bastion;
 mod bundle;
@@ -16,6 +17,7 @@ mod monitoring;
 mod network;
 mod outputs;
 mod part;
+mod rds_postgres;
 pub mod resource;
 mod roles;
 mod secrets;

@@ -1,6 +1,6 @@
 //! From a spec to a template.
 
-use crate::{Fleet, Template, Tls, ec2_patroni, ec2_streaming, site::Site};
+use crate::{Fleet, Template, Tls, aurora, ec2_patroni, ec2_streaming, rds_postgres, site::Site};
 use domain::{card::Topology, spec::Spec};
 
 /// Which side of a cluster: only one with `dr` has two.
@@ -32,5 +32,7 @@ pub fn render(spec: &Spec, fleet: &Fleet, tls: &Tls, part: Part) -> Template {
     match spec.topology {
         Topology::Ec2Streaming => ec2_streaming::render(site),
         Topology::Ec2Patroni => ec2_patroni::render(site),
+        Topology::AuroraProvisioned | Topology::AuroraServerless => aurora::render(site),
+        Topology::RdsPostgres => rds_postgres::render(site),
     }
 }

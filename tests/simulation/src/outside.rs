@@ -15,7 +15,7 @@ use domain::{
     records::RecordsSeen,
     state::{Approval, Change, Finished, GuardSeen, Holder, Pause, State, Synchronous},
 };
-use reconcile::{Failure, Outside, Steers};
+use reconcile::{Desk, Failure, Outside, Steers};
 use serde_json::Value;
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
@@ -52,9 +52,18 @@ impl Port {
     }
 }
 
-impl Outside for Port {
-    fn card(&self) -> &Card {
-        &self.card
+/// What only a cluster needs that nobody here has: one whose roles somebody else assigns.
+fn not_here(what: &str) -> Failure {
+    Failure::Broken { call: "simulation", what: format!("{what}: no function that runs here asks for it") }
+}
+
+impl Desk for Port {
+    fn fleet(&self) -> &str {
+        &self.card.fleet
+    }
+
+    fn cluster(&self) -> &str {
+        &self.card.cluster
     }
 
     fn now_ms(&self) -> u64 {
@@ -72,25 +81,6 @@ impl Outside for Port {
             state.pause = state.pause.filter(|_| !unpaused);
             state.holder = state.holder.filter(|_| !world.aws.table.leases_free);
             Ok(Some(state))
-        })
-        .await
-    }
-
-    async fn guard(&self, member: &str) -> Result<Option<GuardSeen>, Failure> {
-        let member = member.to_owned();
-        self.call(GET, TABLE, move |world| {
-            let item = world.place(&member).and_then(|place| world.members[place].guards.item.clone());
-            if world.mutation == Some(Mutation::TrustRefusedPort) {
-                let epoch = world.aws.table.state.epoch;
-                return Ok(Some(GuardSeen { epoch, holds: true, ..item.unwrap_or_default() }));
-            }
-            let epoch = world.aws.table.state.epoch;
-            let item = item.map(|item| match world.mutation {
-                Some(Mutation::TrustOldHold) => GuardSeen { epoch, ..item },
-                _ => item,
-            });
-            let no_gate = world.mutation == Some(Mutation::IgnoreLagGate);
-            Ok(item.map(|item| GuardSeen { checkpoint: item.checkpoint.filter(|_| !no_gate), ..item }))
         })
         .await
     }
@@ -122,29 +112,6 @@ impl Outside for Port {
             change.promoting = None;
         }
         self.write(move |world, _| world.aws.table.note(epoch, &holder, &change)).await
-    }
-
-    async fn publish_synchronous(
-        &self,
-        epoch: u64,
-        holder: &str,
-        set: &Synchronous,
-        floor: Option<Lsn>,
-    ) -> Result<(), Failure> {
-        let (holder, set) = (holder.to_owned(), set.clone());
-        let nothing = self.has(Mutation::PublishNothing);
-        let no_floor = self.has(Mutation::ForgetFloor);
-        self.write(move |world, _| {
-            if nothing {
-                return Ok(());
-            }
-            world.aws.table.publish(epoch, &holder, &set, floor.filter(|_| !no_floor))?;
-            if floor.is_some() {
-                world.floor_is_published();
-            }
-            Ok(())
-        })
-        .await
     }
 
     async fn finish(&self, epoch: u64, holder: &str, finished: &Finished) -> Result<(), Failure> {
@@ -207,6 +174,81 @@ impl Outside for Port {
         .await
     }
 
+    async fn send(&self, page: &Page) -> Result<(), Failure> {
+        let page = page.clone();
+        self.call("sns:Publish", To::Service(Service::Pages), move |world| {
+            world.check_page(&page);
+            world.aws.pages.push(page);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn approve(&self, approval: &Approval) -> Result<(), Failure> {
+        let approval = approval.clone();
+        self.write(move |world, _| world.aws.table.approve(&approval)).await
+    }
+
+    async fn adopt(&self, _: u64, writer: &str, _: u32, _: &Synchronous) -> Result<(), Failure> {
+        Err(not_here(&format!("adopt of {writer}")))
+    }
+
+    async fn kept(&self, item: &str) -> Result<Option<Value>, Failure> {
+        Err(not_here(item))
+    }
+
+    async fn keep(&self, item: &str, _: Option<&Value>, _: Option<&Value>) -> Result<(), Failure> {
+        Err(not_here(item))
+    }
+}
+
+impl Outside for Port {
+    fn card(&self) -> &Card {
+        &self.card
+    }
+
+    async fn guard(&self, member: &str) -> Result<Option<GuardSeen>, Failure> {
+        let member = member.to_owned();
+        self.call(GET, TABLE, move |world| {
+            let item = world.place(&member).and_then(|place| world.members[place].guards.item.clone());
+            if world.mutation == Some(Mutation::TrustRefusedPort) {
+                let epoch = world.aws.table.state.epoch;
+                return Ok(Some(GuardSeen { epoch, holds: true, ..item.unwrap_or_default() }));
+            }
+            let epoch = world.aws.table.state.epoch;
+            let item = item.map(|item| match world.mutation {
+                Some(Mutation::TrustOldHold) => GuardSeen { epoch, ..item },
+                _ => item,
+            });
+            let no_gate = world.mutation == Some(Mutation::IgnoreLagGate);
+            Ok(item.map(|item| GuardSeen { checkpoint: item.checkpoint.filter(|_| !no_gate), ..item }))
+        })
+        .await
+    }
+
+    async fn publish_synchronous(
+        &self,
+        epoch: u64,
+        holder: &str,
+        set: &Synchronous,
+        floor: Option<Lsn>,
+    ) -> Result<(), Failure> {
+        let (holder, set) = (holder.to_owned(), set.clone());
+        let nothing = self.has(Mutation::PublishNothing);
+        let no_floor = self.has(Mutation::ForgetFloor);
+        self.write(move |world, _| {
+            if nothing {
+                return Ok(());
+            }
+            world.aws.table.publish(epoch, &holder, &set, floor.filter(|_| !no_floor))?;
+            if floor.is_some() {
+                world.floor_is_published();
+            }
+            Ok(())
+        })
+        .await
+    }
+
     async fn hosts(&self) -> Result<BTreeMap<String, Host>, Failure> {
         self.call("ec2:DescribeInstances", To::Service(Service::Ec2), |world| {
             let trusts = world.mutation == Some(Mutation::TrustStopping);
@@ -258,24 +300,9 @@ impl Outside for Port {
         })
         .await
     }
-
-    async fn send(&self, page: &Page) -> Result<(), Failure> {
-        let page = page.clone();
-        self.call("sns:Publish", To::Service(Service::Pages), move |world| {
-            world.check_page(&page);
-            world.aws.pages.push(page);
-            Ok(())
-        })
-        .await
-    }
 }
 
 impl Steers for Port {
-    async fn approve(&self, approval: &Approval) -> Result<(), Failure> {
-        let approval = approval.clone();
-        self.write(move |world, _| world.aws.table.approve(&approval)).await
-    }
-
     async fn stop_host(&self, id: &str) -> Result<(), Failure> {
         let member = self.with(|world| world.place(id)).unwrap_or(0);
         self.call("ec2:StopInstances", To::Service(Service::Ec2), move |world| {

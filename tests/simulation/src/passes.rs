@@ -9,7 +9,7 @@ use crate::{
 };
 use domain::{card::Card, request::Request};
 use promote_replica::{Pass, answer, change_writer, explain};
-use reconcile::{Failure, Outside, Silences, Turn, Waking};
+use reconcile::{Desk as _, Failure, Silences, Turn, Waking};
 use std::{
     cell::RefCell,
     pin::Pin,

@@ -1,15 +1,13 @@
 //! What Patroni and EC2 do to a cluster that Patroni owns.
 
-use super::{Inner, World, account, lost, name, writer};
+use super::{Inner, World, account, name, writer};
 use domain::{
-    failover::{Host, ReceiverSeen, Seen, Sql, StandbySeen, Target, WriterSeen},
+    failover::{Host, ReceiverSeen, Seen, Sql, StandbySeen, WriterSeen},
     follow::{Fork, Handover, StoreHost},
     lsn::Lsn,
     rejoin::{CommandSeen, Order, Sent},
-    state::Synchronous,
 };
 use reconcile::{Failure, Keeper, Members, Mends, Outside, Voices};
-use serde_json::Value;
 use std::{collections::BTreeMap, time::Duration};
 
 impl Inner {
@@ -71,39 +69,6 @@ impl Keeper for World {
                 StoreHost { card, host }
             };
             Ok(etcd.into_iter().map(host).collect())
-        })
-        .await
-    }
-
-    async fn adopt(&self, epoch: u64, writer: &Target, timeline: u32, set: &Synchronous) -> Result<(), Failure> {
-        self.call("adopt", |inner| {
-            if inner.state.writer.is_some() || inner.state.epoch != epoch {
-                return Err(lost("dynamodb:UpdateItem"));
-            }
-            inner.has_state = true;
-            inner.state.epoch += 1;
-            (inner.state.writer, inner.state.timeline) = (Some(writer.id.clone()), timeline);
-            inner.state.synchronous = set.clone();
-            Ok(())
-        })
-        .await
-    }
-
-    async fn kept(&self, item: &str) -> Result<Option<Value>, Failure> {
-        self.call("kept", |inner| Ok(inner.kept.get(item).cloned())).await
-    }
-
-    async fn keep(&self, item: &str, before: Option<&Value>, after: Option<&Value>) -> Result<(), Failure> {
-        self.call("keep", |inner| {
-            let gone = after.is_none() && !inner.kept.contains_key(item);
-            if !gone && inner.kept.get(item) != before {
-                return Err(lost("dynamodb:PutItem"));
-            }
-            match after {
-                Some(after) => drop(inner.kept.insert(item.to_owned(), after.clone())),
-                None => drop(inner.kept.remove(item)),
-            }
-            Ok(())
         })
         .await
     }

@@ -6,9 +6,9 @@ use domain::{
     failover::{Host, Page, Sql, Target},
     lsn::Lsn,
     records::RecordsSeen,
-    state::{Change, Finished, GuardSeen, Holder, Pause, State, Synchronous},
+    state::{Approval, Change, Finished, GuardSeen, Holder, Pause, State, Synchronous},
 };
-use reconcile::{Failure, Outside};
+use reconcile::{Desk, Failure, Outside};
 use serde_json::Value;
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
@@ -31,9 +31,13 @@ impl World {
     }
 }
 
-impl Outside for World {
-    fn card(&self) -> &Card {
-        &self.card
+impl Desk for World {
+    fn fleet(&self) -> &str {
+        &self.card.fleet
+    }
+
+    fn cluster(&self) -> &str {
+        &self.card.cluster
     }
 
     fn now_ms(&self) -> u64 {
@@ -46,10 +50,6 @@ impl Outside for World {
 
     async fn state(&self) -> Result<Option<State>, Failure> {
         self.call("state", |inner| Ok(inner.has_state.then(|| inner.state.clone()))).await
-    }
-
-    async fn guard(&self, member: &str) -> Result<Option<GuardSeen>, Failure> {
-        self.call("guard", |inner| Ok(inner.guards.get(member).cloned())).await
     }
 
     async fn begin(&self, expected_epoch: u64, holder: &Holder, change: &Change) -> Result<(), Failure> {
@@ -84,17 +84,6 @@ impl Outside for World {
     async fn note(&self, epoch: u64, holder: &str, change: &Change) -> Result<(), Failure> {
         self.only_where_led("note")?;
         self.call("note", |inner| inner.held(epoch, holder).map(|state| state.change = Some(change.clone()))).await
-    }
-
-    async fn publish_synchronous(
-        &self,
-        epoch: u64,
-        holder: &str,
-        set: &Synchronous,
-        _: Option<Lsn>,
-    ) -> Result<(), Failure> {
-        self.only_where_led("publish_synchronous")?;
-        self.call("publish", |inner| inner.held(epoch, holder).map(|state| state.synchronous = set.clone())).await
     }
 
     async fn finish(&self, epoch: u64, holder: &str, finished: &Finished) -> Result<(), Failure> {
@@ -159,6 +148,72 @@ impl Outside for World {
         .await
     }
 
+    async fn send(&self, page: &Page) -> Result<(), Failure> {
+        self.call("send", |inner| {
+            inner.pages.push(page.clone());
+            Ok(())
+        })
+        .await
+    }
+
+    async fn adopt(&self, epoch: u64, writer: &str, timeline: u32, set: &Synchronous) -> Result<(), Failure> {
+        self.call("adopt", |inner| {
+            if inner.state.writer.is_some() || inner.state.epoch != epoch {
+                return Err(lost("dynamodb:UpdateItem"));
+            }
+            inner.has_state = true;
+            inner.state.epoch += 1;
+            (inner.state.writer, inner.state.timeline) = (Some(writer.to_owned()), timeline);
+            inner.state.synchronous = set.clone();
+            Ok(())
+        })
+        .await
+    }
+
+    async fn kept(&self, item: &str) -> Result<Option<Value>, Failure> {
+        self.call("kept", |inner| Ok(inner.kept.get(item).cloned())).await
+    }
+
+    async fn keep(&self, item: &str, before: Option<&Value>, after: Option<&Value>) -> Result<(), Failure> {
+        self.call("keep", |inner| {
+            let gone = after.is_none() && !inner.kept.contains_key(item);
+            if !gone && inner.kept.get(item) != before {
+                return Err(lost("dynamodb:PutItem"));
+            }
+            match after {
+                Some(after) => drop(inner.kept.insert(item.to_owned(), after.clone())),
+                None => drop(inner.kept.remove(item)),
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn approve(&self, approval: &Approval) -> Result<(), Failure> {
+        unused(&format!("approve at epoch {}", approval.epoch))
+    }
+}
+
+impl Outside for World {
+    fn card(&self) -> &Card {
+        &self.card
+    }
+
+    async fn guard(&self, member: &str) -> Result<Option<GuardSeen>, Failure> {
+        self.call("guard", |inner| Ok(inner.guards.get(member).cloned())).await
+    }
+
+    async fn publish_synchronous(
+        &self,
+        epoch: u64,
+        holder: &str,
+        set: &Synchronous,
+        _: Option<Lsn>,
+    ) -> Result<(), Failure> {
+        self.only_where_led("publish_synchronous")?;
+        self.call("publish", |inner| inner.held(epoch, holder).map(|state| state.synchronous = set.clone())).await
+    }
+
     async fn hosts(&self) -> Result<BTreeMap<String, Host>, Failure> {
         self.call("hosts", |inner| Ok(inner.hosts.clone())).await
     }
@@ -188,14 +243,6 @@ impl Outside for World {
     async fn set_readers(&self, addresses: &[IpAddr]) -> Result<(), Failure> {
         self.call("set_readers", |inner| {
             inner.records.reader = addresses.to_vec();
-            Ok(())
-        })
-        .await
-    }
-
-    async fn send(&self, page: &Page) -> Result<(), Failure> {
-        self.call("send", |inner| {
-            inner.pages.push(page.clone());
             Ok(())
         })
         .await

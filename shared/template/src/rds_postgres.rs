@@ -1,0 +1,8 @@
+//! Topology `rds-postgres`.
+
+use crate::{Template, site::Site};
+
+/// The template of one part of a cluster.
+pub(crate) fn render(site: &Site<'_>) -> Template {
+    Template::new(format!("Understudy: {}", site.spec.name))
+}
