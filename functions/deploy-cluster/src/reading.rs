@@ -150,9 +150,10 @@ fn allowed(field: &Value) -> String {
     if let Some(words) = field["x-allowed"].as_str() {
         return words.to_owned();
     }
-    let choices = choices(field);
-    if !choices.is_empty() {
-        return choices.join(" or ");
+    match choices(field).as_slice() {
+        [] => {}
+        [only] => return only.clone(),
+        [most @ .., last] => return format!("{} or {last}", most.join(", ")),
     }
     match field["type"].as_str() {
         Some("integer") => match (&field["minimum"], &field["maximum"]) {

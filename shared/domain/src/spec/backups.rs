@@ -87,14 +87,14 @@ pub struct Dr {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(title = "DR bucket", with = "String", regex(pattern = "^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$"), extend("x-allowed" = "an S3 bucket's name"))]
     pub backup_bucket: Option<String>,
-    /// EC2 instance type of the standby; none given: that of the members.
+    /// EC2 instance type of the standby, or DB instance class; none given: that of the members.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         title = "Instance type",
         with = "String",
-        regex(pattern = "^[a-z][a-z0-9-]*[0-9][a-z0-9-]*\\.[a-z0-9-]+$")
+        regex(pattern = "^(db\\.)?[a-z][a-z0-9-]*[0-9][a-z0-9-]*\\.[a-z0-9-]+$")
     )]
-    #[schemars(extend("x-allowed" = "an EC2 instance type, such as m7g.large"))]
+    #[schemars(extend("x-allowed" = "an EC2 instance type, such as m7g.large; of RDS or Aurora a class, such as db.r7g.large"))]
     pub instance_type: Option<String>,
     /// Its data volume; none given: like that of the members.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,6 +1,7 @@
 //! What one field of a spec says about another, and what a pattern cannot say.
 
 mod backups;
+mod managed;
 mod members;
 mod names;
 mod network;
@@ -14,25 +15,34 @@ use super::{Finding, Spec};
 /// Every problem between the fields of a spec that its schema accepts.
 #[must_use]
 pub fn check(spec: &Spec) -> Vec<Finding> {
-    let parts = [
+    type Part = fn(&Spec) -> Vec<Finding>;
+    let all: &[Part] = &[
         names::names,
         names::tags,
+        managed::only_there,
+        network::networks,
+        network::access,
+        parameters::parameters,
+        backups::dr,
+        policy,
+    ];
+    let ec2: &[Part] = &[
         members::members,
         members::hosts,
         members::volumes,
         members::memory,
-        network::networks,
-        network::access,
-        parameters::parameters,
+        parameters::standbys,
+        parameters::workers,
         patroni::only_there,
         patroni::timing,
         patroni::etcd,
         patroni::pooler,
         backups::backups,
-        backups::dr,
-        policy,
+        backups::dr_of_ec2,
     ];
-    parts.iter().flat_map(|part| part(spec)).collect()
+    let run_by_aws: &[Part] = &[managed::only_on_ec2, managed::common, managed::aurora, managed::rds];
+    let rest = if spec.topology.is_managed() { run_by_aws } else { ec2 };
+    all.iter().chain(rest).flat_map(|part| part(spec)).collect()
 }
 
 fn policy(spec: &Spec) -> Vec<Finding> {

@@ -29,7 +29,8 @@ pub struct Managed {
     /// Whether roles may log in with IAM.
     #[schemars(title = "IAM authentication")]
     pub iam_authentication: bool,
-    /// A customer key in KMS of the stack's own, rotated by AWS; `false`: `encryption.kms_key_arn`, or AWS's key.
+    /// A customer key in KMS of the stack's own, rotated by AWS, unless `encryption.kms_key_arn` names one; `false`: AWS's
+    /// own key.
     #[schemars(title = "Own key")]
     pub own_key: bool,
     /// Seconds between samples of Enhanced Monitoring: 0 (off), 1, 5, 10, 15, 30 or 60.

@@ -73,7 +73,22 @@ fn is_calendar(text: &str) -> bool {
     is_time && (days.is_empty() || of_week(days) || of_month(days))
 }
 
-/// The second Region: another one, another network, and a repository to begin from.
+/// On EC2 the second Region begins from the repository.
+pub(super) fn dr_of_ec2(spec: &Spec) -> Vec<Finding> {
+    let Some(dr) = &spec.dr else { return Vec::new() };
+    let mut found = Vec::new();
+    if spec.backups.is_none() {
+        let allowed = "an object: the second Region begins anew from the repository when the first is lost";
+        found.push(Finding::new(&["/backups", "/dr"], "nothing", allowed));
+    }
+    if let Some(class) = dr.instance_type.as_ref().filter(|given| given.starts_with("db.")) {
+        let allowed = "an EC2 instance type, such as m7g.large";
+        found.push(Finding::new(&["/dr/instance_type", "/topology"], format!("\"{class}\""), allowed));
+    }
+    found
+}
+
+/// The second Region: another one, another network.
 pub(super) fn dr(spec: &Spec) -> Vec<Finding> {
     let Some(dr) = &spec.dr else { return Vec::new() };
     let mut found = Vec::new();
@@ -83,10 +98,6 @@ pub(super) fn dr(spec: &Spec) -> Vec<Finding> {
             format!("\"{}\"", dr.region),
             "another Region than /dr/primary_region",
         ));
-    }
-    if spec.backups.is_none() {
-        let allowed = "an object: the second Region begins anew from the repository when the first is lost";
-        found.push(Finding::new(&["/backups", "/dr"], "nothing", allowed));
     }
     if let Some(key) = spec.encryption.kms_key_arn.as_ref().filter(|key| !key.contains(":key/mrk-")) {
         let allowed = "the ARN of a multi-Region key (key/mrk-...), which has a replica in /dr/region: a key serves its own Region only";

@@ -115,7 +115,8 @@ fn placed(folder: &str, placed: &crate::spec::Network) -> Vec<Finding> {
 /// Without a way out, what hosts install must be in their image.
 fn packages(spec: &Spec) -> Option<Finding> {
     let own = spec.network.own_vpc.as_ref()?;
-    (own.nat == Nat::None && spec.image.ami.is_none()).then(|| {
+    let has_hosts = !spec.topology.is_managed() || spec.rds.as_ref().is_some_and(|rds| rds.pooler.is_some());
+    (has_hosts && own.nat == Nat::None && spec.image.ami.is_none()).then(|| {
         Finding::new(
             &["/network/own_vpc/nat", "/image/ami"],
             "\"none\"",

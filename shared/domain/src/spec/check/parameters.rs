@@ -45,7 +45,7 @@ const OURS: [&str; 36] = [
 /// The longest of all values together, in bytes: they travel in a parameter of Systems Manager.
 const MOST_BYTES: usize = 1_024;
 
-/// Names and values, and the arithmetic of workers.
+/// Names and values.
 pub(super) fn parameters(spec: &Spec) -> Vec<Finding> {
     let mut found = Vec::new();
     let given = &spec.postgresql.parameters;
@@ -74,8 +74,6 @@ pub(super) fn parameters(spec: &Spec) -> Vec<Finding> {
         let path = "/postgresql/parameters";
         found.push(Finding::new(&[path], format!("{bytes} bytes"), format!("at most {MOST_BYTES} bytes in all")));
     }
-    found.extend(senders(spec));
-    found.extend(workers(spec));
     found
 }
 
@@ -100,7 +98,7 @@ fn path(name: &str) -> String {
 }
 
 /// Every standby needs a sender and a slot; a copy of the data needs two more senders.
-fn senders(spec: &Spec) -> Vec<Finding> {
+pub(super) fn standbys(spec: &Spec) -> Vec<Finding> {
     let standbys = spec.members.count.saturating_sub(1) + u32::from(spec.dr.is_some());
     let needed = [("max_wal_senders", standbys + 2), ("max_replication_slots", standbys)];
     let low = |(name, needed): (&str, u32)| {
@@ -117,7 +115,7 @@ fn senders(spec: &Spec) -> Vec<Finding> {
 /// PostgreSQL's own order of the limits, and the processors there are.
 ///
 /// Source: PostgreSQL manual, "Asynchronous Behavior" (section 20.4): each limit is taken from the one before.
-fn workers(spec: &Spec) -> Vec<Finding> {
+pub(super) fn workers(spec: &Spec) -> Vec<Finding> {
     let vcpus = Instance::of(&spec.members.instance_type).map(|instance| instance.vcpus);
     let all = number(spec, "max_worker_processes").unwrap_or_else(|| vcpus.unwrap_or(8).max(8));
     let parallel = number(spec, "max_parallel_workers").unwrap_or(all.min(8));

@@ -1,3 +1,5 @@
+mod managed;
+
 use super::super::*;
 use super::*;
 
