@@ -30,5 +30,5 @@ test: setup-tests
 	shellcheck .ci/run infra/nodes/*.sh tests/lab/*.sh tests/nodes/*.sh
 	$(VENV)/cfn-lint infra/template.yaml tests/golden/*.json
 	$(VENV)/python -m unittest discover --start-directory tests/lab/aws
-	@for test in members base own_root patroni backups patroni-backups dr monitoring; do \
+	@for test in members base own_root patroni backups patroni-backups dr monitoring pooler-tier; do \
 		echo "bash tests/nodes/$$test.sh"; bash tests/nodes/$$test.sh || exit 1; done

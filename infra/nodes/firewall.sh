@@ -30,6 +30,10 @@ roles_rules() {
       allow 'members and etcd' 2379 "$hosts"
       allow 'etcd' 2380 "$(addresses "$ETCD")"
       ;;
+    pooler)
+      allow 'clients' 6432 "$CLIENT_CIDRS $FLEET_CIDRS"
+      allow 'load balancer' 6432 "$CLUSTER_CIDRS"
+      ;;
     dr) allow 'clients' "$PORT" "$CLIENT_CIDRS $FLEET_CIDRS $PRIMARY_CIDR $DR_CIDR" ;;
     monitoring) allow 'people' '3000 9090 9093' "$MANAGEMENT_CIDRS $BASTION" ;;
   esac
@@ -39,6 +43,7 @@ exporters_ports() {
     member/ec2-patroni) echo 9100 9187 9127 8008 ;;
     member/* | dr/*) echo 9100 9187 ;;
     etcd/*) echo 9100 2379 ;;
+    pooler/*) echo 9100 9127 ;;
     *) echo 9100 ;;
   esac
 }

@@ -7,7 +7,8 @@ log_config() {
       timezone: "UTC", retention_in_days: -1};
     {agent: {run_as_user: "root"}, logs: {force_flush_interval: 5, logs_collected: {files: {collect_list: [
       file("/var/log/syslog"; "syslog"), file("/var/log/cloud-init-output.log"; "setup"),
-      file("\($logs)/*.json"; "postgresql"), file("/var/log/pgbackrest/*.log"; "pgbackrest")]}}}}'
+      file("\($logs)/*.json"; "postgresql"), file("/var/log/pgbackrest/*.log"; "pgbackrest"),
+      file("\($logs)/pgbouncer.log"; "pgbouncer")]}}}}'
 }
 setup_logs() {
   local agent=/opt/aws/amazon-cloudwatch-agent source=https://amazoncloudwatch-agent-$REGION.s3.$REGION.amazonaws.com

@@ -1,4 +1,5 @@
-# PgBouncer on every member, in front of that member's own PostgreSQL. What is run is pooler-run.sh.
+# PgBouncer: on every member, in front of that member's own PostgreSQL; on hosts of its own, in front of RDS, see
+# pooler-tier.sh. What is run is pooler-run.sh.
 # shellcheck shell=bash
 POOLER_PORT=6432 POOLER_LOG=$LOGS/pgbouncer.log
 
@@ -13,10 +14,16 @@ pooler_version() { # AT-LEAST
   version=$(pgbouncer --version | awk 'NR == 1 {print $2}')
   [ "$(printf '%s\n' "$1" "$version" | sort -V | head -n 1)" = "$1" ]
 }
+# On EC2 it asks the server for a client's password, and another user than its own may look at figures.
+pooler_lookup() { # ROLE
+  echo "auth_user = $1"
+  echo "auth_query = SELECT role, verifier FROM pooler.lookup(\$1)"
+  echo "stats_users = $1"
+}
 pooler_configuration() { # ROLE
   cat <<INI
 [databases]
-* = host=$SOCKET port=$PORT
+$([ "$ROLE" = pooler ] && pooler_tier_database || echo "* = host=$SOCKET port=$PORT")
 
 [pgbouncer]
 listen_addr = $ADDRESS
@@ -24,10 +31,8 @@ listen_port = $POOLER_PORT
 unix_socket_dir = $SOCKET
 auth_type = $(client_method)
 auth_file = $CONF/userlist.txt
-auth_user = $1
-auth_query = SELECT role, verifier FROM pooler.lookup(\$1)
 admin_users = pgbouncer
-stats_users = $1
+$([ "$ROLE" = pooler ] || pooler_lookup "$1")
 client_tls_sslmode = require
 client_tls_cert_file = $CONF/certificate.pem
 client_tls_key_file = $CONF/private_key.pem
@@ -45,6 +50,7 @@ server_login_retry = 1
 server_fast_close = 1
 ignore_startup_parameters = extra_float_digits
 logfile = $POOLER_LOG
+$([ "$ROLE" != pooler ] || pooler_tier_settings)
 $(! pooler_version 1.21 || echo 'max_prepared_statements = 200')
 INI
 }
@@ -65,7 +71,7 @@ setup_pooler() {
   enable understudy-pooler.service understudy-pooler-exporter.service
   # Clients stay: only what they ask for next is done with the new settings.
   if changed "$CONF/pgbouncer.ini" || changed "$CONF/userlist.txt" || changed "$CONF/certificate.pem" ||
-    changed "$CONF/private_key.pem"; then
+    changed "$CONF/private_key.pem" || changed "$CONF/rds.pem"; then
     pooler_console RELOAD 2>/dev/null || log 'PgBouncer does not run yet'
   fi
 }

@@ -4,7 +4,7 @@
 # ever restarts PostgreSQL.
 . "${BASH_SOURCE%/*}/lib.sh"
 for file in packages volumes host firewall tune streaming postgresql exporters logs \
-  peer etcd patroni pooler backup monitoring dr; do
+  peer etcd patroni pooler pooler-tier backup monitoring dr; do
   # shellcheck source=/dev/null
   [ ! -e "$HERE/$file.sh" ] || . "$HERE/$file.sh"
 done
@@ -74,6 +74,10 @@ case $ROLE/$TOPOLOGY in
     step secrets setup_secrets
     step firewall setup_firewall
     step dr setup_dr
+    ;;
+  pooler/*)
+    step firewall setup_firewall
+    step pooler setup_pooler_tier
     ;;
   monitoring/*)
     step firewall setup_firewall

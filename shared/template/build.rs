@@ -1,4 +1,4 @@
-//! Packs `infra/nodes`, all of it, so that no file is ever forgotten.
+//! Packs `infra/nodes`, all of it, so that no file is ever forgotten, and RDS's certificate authorities.
 
 #[path = "src/bundle/pack.rs"]
 mod pack;
@@ -23,6 +23,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         let name = path.strip_prefix(&nodes)?.to_str().ok_or("a file name that is no text")?.to_owned();
         files.push((name, fs::read(&path)?));
     }
+    // What PgBouncer verifies RDS with.
+    let authorities = nodes.join("../rds-ca/bundle.pem");
+    println!("cargo::rerun-if-changed={}", authorities.display());
+    files.push(("rds-ca/bundle.pem".to_owned(), fs::read(&authorities)?));
     let bundle = pack::pack(&files)?;
     println!("cargo::rustc-env=BUNDLE_SHA256={}", pack::sha256(&bundle));
     fs::write(PathBuf::from(env::var("OUT_DIR")?).join("bundle.tar.gz"), bundle)?;

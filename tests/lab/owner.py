@@ -1,9 +1,9 @@
 """The owner of the account: makes AWS calls for the lab, one JSON request a line, one JSON answer a line.
 
-Request:  {"service": "ec2", "call": "stop_instances", "with": {"InstanceIds": ["i-0a1"]}}
+Request:  {"service": "ec2", "call": "stop_instances", "with": {"InstanceIds": ["i-0a1"]}, "region": "eu-west-1"}
 Answer:   {"answer": {...}}  or  {"error": {"code": "...", "message": "..."}}
 
-Where the account is, and with which credentials, is said by the environment (AWS_ENDPOINT_URL and so on).
+Where the account is, with which credentials, and in which Region unless the request says so, is said by the environment (AWS_ENDPOINT_URL and so on).
 It ends when its standard input does.
 """
 
@@ -23,8 +23,8 @@ CONFIG = botocore.config.Config(connect_timeout=2, read_timeout=120, retries={"t
 
 
 @functools.cache
-def client(service):
-    return boto3.client(service, config=CONFIG)
+def client(service, region):
+    return boto3.client(service, region_name=region, config=CONFIG)
 
 
 def plain(value):
@@ -44,7 +44,7 @@ def plain(value):
 def answer(line):
     request = json.loads(line)
     try:
-        response = getattr(client(request["service"]), request["call"])(**request["with"])
+        response = getattr(client(request["service"], request.get("region")), request["call"])(**request["with"])
         response.pop("ResponseMetadata", None)
         return {"answer": response}
     except botocore.exceptions.ClientError as error:

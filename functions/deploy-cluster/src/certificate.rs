@@ -24,6 +24,23 @@ pub(crate) fn secret_name(outside: &impl Outside, cluster: &str, what: &str) -> 
     format!("understudy/{}/{cluster}/{what}", outside.settings().fleet)
 }
 
+/// For servers that have certificates of AWS's.
+pub(crate) fn none() -> Tls {
+    Tls { secret_arn: String::new(), certificate_authority: String::new(), peer_authority: None }
+}
+
+/// The certificate as it is, or in the place of one that a deployment would make.
+pub(crate) async fn known<O: Outside>(outside: &O, spec: &Spec) -> Result<Tls, Failure> {
+    Ok(match outside.tls(&spec.name).await? {
+        Some(Certificate::There(seen)) => seen.tls,
+        _ => Tls {
+            secret_arn: secret_name(outside, &spec.name, "tls"),
+            certificate_authority: String::new(),
+            peer_authority: (spec.topology == Topology::Ec2Patroni).then(String::new),
+        },
+    })
+}
+
 /// The names that clients verify: the records; where a load balancer is, that one's own, which only AWS chooses.
 fn names(spec: &Spec, records: &Records, region: &str) -> Vec<String> {
     let mut names = vec![records.writer.clone(), records.reader.clone()];

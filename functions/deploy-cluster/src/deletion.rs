@@ -1,8 +1,10 @@
 //! The end of a cluster: its stack, then what is beside the stack. Data volumes
 //! leave a last snapshot, the state item stays as the ledger.
 
+mod databases;
 mod decide;
 
+pub use databases::Databases;
 pub use decide::{Observed, Reason, Step, decide};
 
 use crate::{
@@ -11,9 +13,13 @@ use crate::{
     deployment::{stack_name, unique, what_is_left},
     operation::Operation,
     outside::{Certificate, Outside, StackSeen},
-    telling,
+    roles, telling,
 };
-use domain::{card::Records, records::RecordsSeen};
+use domain::{
+    card::{Records, Registered},
+    managed::NamesSeen,
+    records::RecordsSeen,
+};
 use reconcile::{End, Failure, World, pass};
 use serde::{Deserialize, Serialize};
 use template::Part;
@@ -33,6 +39,9 @@ pub struct Deletion {
     pub kept: Vec<String>,
     /// When a person asked for it, in milliseconds since 1970.
     pub asked_at_ms: u64,
+    /// Whether AWS ran it: then each side has records of its own, and there is no certificate.
+    #[serde(default)]
+    pub is_managed: bool,
 }
 
 /// Deletes a cluster, as far as it goes now, because a person asks for it.
@@ -82,12 +91,15 @@ impl<'a, O: Outside> Ending<'a, O> {
         let secret = secret_name(self.outside, self.cluster, "tls");
         let mut rest = format!("stack {} is gone", self.stack);
         if note.snapshots > 0 {
-            rest.push_str(&format!("; {} volumes left a last snapshot", note.snapshots));
+            let what = if note.is_managed { "databases" } else { "volumes" };
+            rest.push_str(&format!("; {} {what} left a last snapshot", note.snapshots));
         }
         if !note.kept.is_empty() {
             rest.push_str(&format!("; {} stayed", note.kept.join(", ")));
         }
-        if !note.is_dr {
+        if note.is_managed {
+            rest.push_str("; its records are removed; the ledger stays");
+        } else if !note.is_dr {
             rest.push_str(&format!(
                 "; its records are removed; secret {secret} can be restored for 30 days; the ledger stays"
             ));
@@ -107,13 +119,20 @@ impl<'a, O: Outside> Ending<'a, O> {
         };
         let card = self.outside.card(self.cluster).await?;
         let is_dr = stack.part == Part::Dr;
+        let is_managed = matches!(card, Some(Registered::Managed(_)));
+        let records = match card {
+            Some(Registered::Ec2(card)) => Some(card.records).filter(|_| !is_dr),
+            Some(Registered::Managed(card)) => Some(card.records),
+            None => None,
+        };
         Ok(Deletion {
             stack: stack.id.clone(),
             is_dr,
-            records: card.filter(|_| !is_dr).map(|card| card.records),
+            records,
             snapshots: with_policy("Snapshot").len(),
             kept: with_policy("Retain"),
             asked_at_ms: self.outside.now_ms(),
+            is_managed,
         })
     }
 
@@ -147,7 +166,9 @@ impl<O: Outside> World for Ending<'_, O> {
             writer_changes: None,
             story: None,
             records: RecordsSeen::default(),
+            names: NamesSeen::default(),
             certificate: None,
+            databases: None,
             stack,
             note,
         };
@@ -158,6 +179,14 @@ impl<O: Outside> World for Ending<'_, O> {
                 seen.story = self.story(stack).await?;
                 let state = self.outside.state(self.cluster).await?;
                 seen.writer_changes = state.and_then(|state| state.change).map(|change| change.from);
+                if self.asked {
+                    seen.databases = databases::look(self.outside, self.cluster, &self.stack).await?;
+                }
+            }
+            (None, Some(note)) if note.is_managed => {
+                if let Some(records) = &note.records {
+                    seen.names = self.outside.names(records).await?;
+                }
             }
             (None, Some(note)) if !note.is_dr => {
                 if let Some(records) = &note.records {
@@ -190,8 +219,10 @@ impl<O: Outside> World for Ending<'_, O> {
                 Ok(())
             }
             Step::RemoveRecords(records) => outside.remove_records(records).await,
+            Step::RemoveNames(records) => outside.remove_names(records).await,
             Step::DeleteCertificate => outside.delete_tls(cluster).await,
             Step::Finish(note) => {
+                roles::forget(outside, cluster).await?;
                 telling::tell_end(outside, cluster, &note.stack, &self.rest(note)).await?;
                 outside.forget_deletion(cluster).await
             }

@@ -2,23 +2,25 @@
 //! set began.
 
 mod change_sets;
+mod drawn;
 
 use crate::{
     answer::{Answer, Outcome},
-    certificate::{self, Hold},
+    harm::{Templates, Today, instead, verdicts},
     operation::Operation,
-    outside::{Image, NewChangeSet, Outside, StackSeen, TemplateAt},
-    place,
+    outside::{Change, ChangeSetPhase, ChangeSetSeen, Image, NewChangeSet, Outside, StackSeen, TemplateAt},
+    roles,
     stack::{self, Drop, Observed, Step},
     store, telling,
 };
 use change_sets::{Kind, Name};
-use domain::{events::prefix, spec::Spec};
+use domain::{events::prefix, spec::Spec, state::State};
 use reconcile::{End, Failure, World, pass};
 use serde_json::Value;
 use template::{IMAGE_PARAMETER, Part};
 
 pub(crate) use change_sets::plan_name;
+pub(crate) use drawn::{Drawn, draw};
 
 /// How the pass over a stack ended.
 pub(crate) enum Stacked {
@@ -35,39 +37,27 @@ pub(crate) struct Wanted<'a> {
     pub(crate) body: String,
 }
 
-/// Deploys a spec up to the stack.
-pub(crate) async fn deploy<O: Outside>(outside: &O, spec: &Spec) -> Result<Stacked, Failure> {
+/// Deploys a spec up to the stack; `whose` wish it is, as the beginning of a refusal.
+pub(crate) async fn deploy<O: Outside>(outside: &O, spec: &Spec, whose: &'static str) -> Result<Stacked, Failure> {
     let cluster = &spec.name;
-    let end = |outcome, sentence: String| Ok(Stacked::Ended(Answer::new(cluster, outcome, sentence)));
     if outside.deletion(cluster).await?.is_some() {
-        return end(Outcome::Waiting, format!("{cluster} is being deleted: deploy it again when that is over"));
+        let sentence = format!("{cluster} is being deleted: deploy it again when that is over");
+        return Ok(Stacked::Ended(Answer::new(cluster, Outcome::Waiting, sentence)));
     }
-    let part = match place::part(outside, spec) {
-        Ok(part) => part,
-        Err(problems) => return Ok(Stacked::Ended(Answer::refused(Some(cluster), problems))),
+    let Drawn { part, body } = match draw(outside, spec, true).await? {
+        Ok(drawn) => drawn,
+        Err(answer) => return Ok(Stacked::Ended(answer)),
     };
-    let fleet = match place::fleet(outside, spec, part).await? {
-        Ok(fleet) => fleet,
-        Err(problems) => return Ok(Stacked::Ended(Answer::refused(Some(cluster), problems))),
-    };
-    let records = template::records(spec, &fleet);
-    if part == Part::Primary {
-        // Before anything exists: a zone that this function may not read would be found too late.
-        outside.records(&records).await?;
+    if has_hosts(spec) {
+        store::put_bundle(outside).await?;
     }
-    let tls = match certificate::ensure(outside, spec, &records, part).await? {
-        Ok(tls) => tls,
-        Err(Hold::Refused(sentence)) => return end(Outcome::Refused, sentence),
-        Err(Hold::Waiting(sentence)) => return end(Outcome::Waiting, sentence),
-    };
-    let template = template::render(spec, &fleet, &tls, part);
-    let body = store::body(&template)?;
-    if let Some(sentence) = store::too_large(cluster, &template, &body) {
-        return end(Outcome::Refused, sentence);
-    }
-    store::put_bundle(outside).await?;
     let wanted = Some(Wanted { spec, part, body });
-    Deployment { wanted, ..Deployment::of(outside, cluster) }.run().await
+    Deployment { wanted, whose, ..Deployment::of(outside, cluster) }.run().await
+}
+
+/// Whether there are instances of EC2, which fetch what they run.
+fn has_hosts(spec: &Spec) -> bool {
+    !spec.topology.is_managed() || spec.rds().pooler.is_some()
 }
 
 /// Goes on with a change set that an earlier call made; without one there is nothing to do.
@@ -95,6 +85,7 @@ struct Deployment<'a, O> {
     seen: Option<StackSeen>,
     dropped: Option<Drop>,
     executed: bool,
+    whose: &'static str,
 }
 
 impl<'a, O: Outside> Deployment<'a, O> {
@@ -107,6 +98,7 @@ impl<'a, O: Outside> Deployment<'a, O> {
             seen: None,
             dropped: None,
             executed: false,
+            whose: "this spec",
         }
     }
 
@@ -151,6 +143,31 @@ impl<'a, O: Outside> Deployment<'a, O> {
         self.outside.create_change_set(&new).await
     }
 
+    /// What executing a change set would do that it must not. Where the change set alone does not say so, the
+    /// templates tell what of it is only feared.
+    async fn harm(
+        &self,
+        change_set: Option<&ChangeSetSeen>,
+        state: Option<&State>,
+    ) -> Result<(Vec<String>, &'static str), Failure> {
+        let Some(ChangeSetSeen { name, phase: ChangeSetPhase::Ready(changes) }) = change_set else {
+            return Ok((vec![], ""));
+        };
+        if verdicts(changes, None, None).iter().all(|verdict| verdict.harm.is_none()) {
+            return Ok((vec![], ""));
+        }
+        let live = self.outside.template(&self.stack).await?;
+        let wanted = match &self.wanted {
+            Some(wanted) => store::parsed(&wanted.body)?,
+            None => self.outside.change_set_template(&self.stack, name).await?,
+        };
+        let today = today(self.outside, self.cluster, state).await?;
+        let verdicts = verdicts(changes, Some(Templates { live: &live, wanted: &wanted }), Some(&today));
+        let harmful = verdicts.into_iter().filter_map(|verdict| verdict.real.zip(verdict.harm));
+        let (real, harm): (Vec<Change>, Vec<String>) = harmful.unzip();
+        Ok((harm, instead(&real)))
+    }
+
     /// What is left of a first creation that was rolled back, by logical id: what it was told to keep is no part of it.
     async fn left(&self, stack: Option<&StackSeen>) -> Result<Option<Vec<String>>, Failure> {
         if self.wanted.is_none() || stack.is_none_or(|stack| stack.status != "ROLLBACK_COMPLETE") {
@@ -166,6 +183,16 @@ impl<'a, O: Outside> Deployment<'a, O> {
             None => Ok(None),
         }
     }
+}
+
+/// Who is what today, for the judgement of a change.
+pub(crate) async fn today<O: Outside>(outside: &O, cluster: &str, state: Option<&State>) -> Result<Today, Failure> {
+    Ok(Today {
+        fleet: outside.settings().fleet.clone(),
+        cluster: cluster.to_owned(),
+        roles: roles::today(outside, cluster).await?,
+        writer: state.and_then(|state| state.writer.clone()),
+    })
 }
 
 /// Whether a stack in this state goes nowhere without a person.
@@ -236,7 +263,12 @@ impl<O: Outside> World for Deployment<'_, O> {
         let left = self.left(stack.as_ref()).await?;
         let story = self.story(stack.as_ref()).await?;
         self.seen.clone_from(&stack);
+        let state = self.outside.state(self.cluster).await?;
+        let (harm, instead) = self.harm(change_set.as_ref(), state.as_ref()).await?;
         Ok(Observed {
+            harm,
+            instead,
+            whose: self.whose,
             name: self.stack.clone(),
             stack,
             is_wanted,
@@ -247,7 +279,7 @@ impl<O: Outside> World for Deployment<'_, O> {
             has_spec: self.wanted.is_some(),
             left,
             story,
-            state: self.outside.state(self.cluster).await?,
+            state,
             dropped: self.dropped.clone(),
         })
     }

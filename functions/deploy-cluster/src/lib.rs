@@ -10,6 +10,7 @@ pub mod cost;
 pub mod deletion;
 mod deployment;
 mod harm;
+pub mod managed;
 pub mod operation;
 pub mod outside;
 mod place;
@@ -18,6 +19,7 @@ pub mod plan;
 mod publication;
 pub mod reading;
 pub mod records;
+mod roles;
 pub mod stack;
 pub mod status;
 mod store;
@@ -27,6 +29,7 @@ pub use answer::{Answer, Outcome, Reply};
 
 use deployment::Stacked;
 use domain::{
+    card::Registered,
     events::{Function, Meaning, Order, meaning_for, prefix},
     spec::{Problem, Spec},
 };
@@ -98,7 +101,11 @@ pub async fn handle<O: Outside>(outside: &O, event: &Value) -> Result<Reply, Fai
             let answer = obey(outside, event, &order).await;
             let cluster = match &order {
                 Order::Plan { cluster } => cluster.as_deref().unwrap_or_default(),
-                Order::Delete { cluster } | Order::Status { cluster } => cluster,
+                Order::Delete { cluster }
+                | Order::Status { cluster }
+                | Order::RenderAnew { cluster }
+                | Order::PlanUpgrade { cluster, .. } => cluster,
+                Order::BlueGreen(request) => &request.cluster,
             };
             told(cluster, answer).map(Reply::One)
         }
@@ -121,6 +128,12 @@ async fn obey<O: Outside>(outside: &O, event: &Value, order: &Order) -> Result<A
         },
         Order::Delete { cluster } => deletion::delete(outside, cluster).await,
         Order::Status { cluster } => status::status(outside, cluster).await,
+        Order::RenderAnew { cluster } => match managed::anew::render(outside, cluster).await {
+            Ok(stacked) => publish(outside, cluster, stacked).await,
+            Err(failure) => Err(failure),
+        },
+        Order::BlueGreen(request) => managed::blue_green::answer(outside, request).await,
+        Order::PlanUpgrade { cluster, to } => managed::upgrade::answer(outside, cluster, *to).await,
     }
 }
 
@@ -134,7 +147,7 @@ async fn deploy<O: Outside>(outside: &O, spec: Value, cluster: Option<&str>) -> 
         Ok(spec) => spec,
         Err(problems) => return Ok(Answer::refused(cluster, problems)),
     };
-    let answer = match deployment::deploy(outside, &spec).await {
+    let answer = match deployment::deploy(outside, &spec, "this spec").await {
         Ok(stacked) => publish(outside, &spec.name, stacked).await,
         Err(failure) => Err(failure),
     };
@@ -177,7 +190,7 @@ async fn finish_all<O: Outside>(outside: &O) -> Result<Reply, Failure> {
     let named = unsettled.iter().filter_map(|stack| Some((stack.name.strip_prefix(&prefix)?.to_owned(), stack)));
     let (planned, changing): (Vec<_>, Vec<_>) = named.partition(|(_, stack)| stack.status == "REVIEW_IN_PROGRESS");
     let mut names: BTreeSet<String> = planned.into_iter().map(|(name, _)| name).collect();
-    names.extend(outside.cards().await?.into_iter().map(|card| card.cluster));
+    names.extend(outside.cards().await?.into_iter().map(|card| card.cluster().to_owned()));
     let mut clusters = Vec::new();
     let mut failed = Vec::new();
     let mut note = |name: &str, result: Result<Option<Answer>, Failure>| match result {
@@ -204,19 +217,20 @@ async fn finish_all<O: Outside>(outside: &O) -> Result<Reply, Failure> {
 
 /// The records of a cluster whose stack is complete.
 async fn publish<O: Outside>(outside: &O, cluster: &str, stacked: Stacked) -> Result<Answer, Failure> {
-    match stacked {
+    let part = match stacked {
         Stacked::Ended(answer) => return Ok(answer),
-        Stacked::Done(Part::Dr) => {
+        Stacked::Done(part) => part,
+    };
+    match (outside.card(cluster).await?, part) {
+        (Some(Registered::Managed(card)), _) => managed::publish(outside, &card).await,
+        (_, Part::Dr) => {
             let here = &outside.settings().region;
             let sentence =
                 format!("the standby of {cluster} in {here} is there; the records stay with the primary side");
-            return Ok(Answer::new(cluster, Outcome::Ready, sentence));
+            Ok(Answer::new(cluster, Outcome::Ready, sentence))
         }
-        Stacked::Done(Part::Primary) => {}
-    }
-    match outside.card(cluster).await? {
-        Some(card) => publication::publish(outside, &card).await,
-        None => {
+        (Some(Registered::Ec2(card)), Part::Primary) => publication::publish(outside, &card).await,
+        (None, Part::Primary) => {
             Ok(Answer::new(cluster, Outcome::Waiting, format!("cluster {cluster} has no card; was its stack deleted?")))
         }
     }

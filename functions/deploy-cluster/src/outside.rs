@@ -3,20 +3,22 @@
 mod seen;
 
 pub use seen::{
-    Certificate, Change, ChangeSetPhase, ChangeSetSeen, EventSeen, Image, NetworkSeen, NewChangeSet, OpenChangeSet,
-    ResourceSeen, Settings, SetupProblem, StackSeen, TemplateAt, TlsSeen, UnsettledStack,
+    Certificate, Change, ChangeSetPhase, ChangeSetSeen, Detail, EventSeen, Image, Needed, NetworkSeen, NewChangeSet,
+    OpenChangeSet, ResourceSeen, Settings, SetupProblem, StackSeen, TemplateAt, TlsSeen, UnsettledStack,
 };
 
-use crate::deletion::Deletion;
+use crate::{deletion::Deletion, managed::SetUp};
 use domain::{
-    card::{Card, Records},
+    blue_green::{Deployment, Server, Source, Wanted},
+    card::{Card, ManagedCard, Records, Registered},
     failover::{Page, Sql},
+    managed::{Described, NamesSeen},
     records::RecordsSeen,
     state::State,
 };
 use reconcile::Failure;
 use serde_json::Value;
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 /// The outside, one method a call.
 #[allow(async_fn_in_trait, reason = "every pass runs on one thread")]
@@ -76,6 +78,8 @@ pub trait Outside {
     async fn unsettled_stacks(&self) -> Result<Vec<UnsettledStack>, Failure>;
     /// The template that a stack was last given.
     async fn template(&self, stack: &str) -> Result<Value, Failure>;
+    /// The template that a change set was made with.
+    async fn change_set_template(&self, stack: &str, name: &str) -> Result<Value, Failure>;
     /// What is, or was, in a stack.
     async fn resources(&self, stack: &str) -> Result<Vec<ResourceSeen>, Failure>;
     /// The events of a stack's last change, the newest first; by the ARN also of one that is gone.
@@ -96,9 +100,20 @@ pub trait Outside {
     async fn delete_stack(&self, id: &str, token: &str) -> Result<(), Failure>;
 
     /// The cards of the fleet.
-    async fn cards(&self) -> Result<Vec<Card>, Failure>;
+    async fn cards(&self) -> Result<Vec<Registered>, Failure>;
     /// The card of a cluster.
-    async fn card(&self, cluster: &str) -> Result<Option<Card>, Failure>;
+    async fn card(&self, cluster: &str) -> Result<Option<Registered>, Failure>;
+
+    /// An item of a cluster in the state table that holds one JSON document.
+    async fn kept(&self, cluster: &str, item: &str) -> Result<Option<Value>, Failure>;
+    /// Writes that document, or deletes it, if it still is `before`.
+    async fn keep(
+        &self,
+        cluster: &str,
+        item: &str,
+        before: Option<&Value>,
+        after: Option<&Value>,
+    ) -> Result<(), Failure>;
 
     /// The records of a cluster.
     async fn records(&self, records: &Records) -> Result<RecordsSeen, Failure>;
@@ -116,6 +131,43 @@ pub trait Outside {
 
     /// What every member of a cluster answers, in the card's order.
     async fn probe(&self, card: &Card) -> Result<Vec<Sql>, Failure>;
+
+    /// What RDS says of a cluster that it runs, in this Region.
+    async fn described(&self, card: &ManagedCard) -> Result<Described, Failure>;
+    /// What is looked for in another Region: its status there; `None` when there is no such thing.
+    async fn in_other_region(&self, region: &str, needed: &Needed) -> Result<Option<String>, Failure>;
+    /// What PostgreSQL behind each of these endpoints answers.
+    async fn ask(&self, card: &ManagedCard, endpoints: &[String]) -> Result<BTreeMap<String, Sql>, Failure>;
+    /// Makes by SQL, with the master's login, what a database lacks; says what that was. Fails for now as
+    /// `postgres:set-up`.
+    async fn set_up(&self, card: &ManagedCard, endpoint: &str, wanted: &SetUp) -> Result<Vec<String>, Failure>;
+    /// The records of a cluster that AWS runs.
+    async fn names(&self, records: &Records) -> Result<NamesSeen, Failure>;
+    /// Moves the writer's CNAME and its epoch, or creates both.
+    async fn move_name(&self, records: &Records, from: Option<(&str, u64)>, to: (&str, u64)) -> Result<(), Failure>;
+    /// Lets the readers' CNAMEs be exactly these, by identifier and endpoint.
+    async fn set_reader_names(&self, records: &Records, readers: &[(String, String)]) -> Result<(), Failure>;
+    /// Deletes the CNAMEs of a cluster that is gone.
+    async fn remove_names(&self, records: &Records) -> Result<(), Failure>;
+
+    /// What a blue/green deployment of a cluster copies: its DB cluster, or the instance that writes.
+    async fn source(&self, card: &ManagedCard) -> Result<Option<Source>, Failure>;
+    /// Whether RDS keeps the master password in a secret of its own.
+    async fn manages_password(&self, card: &ManagedCard) -> Result<bool, Failure>;
+    /// Versions to which RDS upgrades this one.
+    async fn upgrade_targets(&self, card: &ManagedCard, version: &str) -> Result<Vec<String>, Failure>;
+    /// Whether `rds.logical_replication` is on, and what else the writer says of itself; `None` when it does not answer.
+    async fn server(&self, card: &ManagedCard) -> Result<Option<(bool, Server)>, Failure>;
+    /// How far the green side is behind, bytes; `None` when that cannot be known.
+    async fn green_lag(&self, card: &ManagedCard) -> Result<Option<u64>, Failure>;
+    /// The blue/green deployment of a cluster.
+    async fn blue_green(&self, card: &ManagedCard) -> Result<Option<Deployment>, Failure>;
+    /// Makes one, under the cluster's name; one that is there is the same.
+    async fn create_blue_green(&self, card: &ManagedCard, source: &str, wanted: &Wanted) -> Result<(), Failure>;
+    /// Lets the green side take over.
+    async fn switch_over_blue_green(&self, id: &str, timeout_s: u32) -> Result<(), Failure>;
+    /// Deletes one, with the green databases or without.
+    async fn delete_blue_green(&self, id: &str, with_target: bool) -> Result<(), Failure>;
 
     /// Whether this is to be told now: it was not told for good, and nobody else has begun to in the last moments.
     async fn tell_once(&self, cluster: &str, what: &str) -> Result<bool, Failure>;

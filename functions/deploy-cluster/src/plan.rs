@@ -2,23 +2,23 @@
 
 use crate::{
     answer::{Answer, Outcome},
-    certificate::secret_name,
-    deployment::{self, Wanted, plan_name, stack_name},
-    harm::{harm, instead},
-    outside::{Certificate, Change, ChangeSetPhase, Outside, StackSeen},
-    place, store,
+    deployment::{self, Drawn, Wanted, plan_name, stack_name},
+    harm::{Templates, Verdict, instead, verdicts},
+    outside::{Change, ChangeSetPhase, Outside, StackSeen},
+    store,
 };
-use domain::{card::Topology, spec::Spec};
+use domain::spec::Spec;
 use reconcile::Failure;
 use serde::Serialize;
 use serde_json::Value;
 use std::fmt::Write as _;
-use template::{Part, Tls};
+use template::Part;
 
 /// What would become of one resource.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Planned {
-    /// `add`, `change`, `replace`, `may replace` or `remove`.
+    /// `add`, `change`, `replace`, `may replace`, `remove`; `stays`: CloudFormation looks at it, since what it refers to
+    /// is changed, and finds it as it was.
     pub what: &'static str,
     /// Its name in the template.
     pub resource: String,
@@ -33,8 +33,10 @@ pub struct Planned {
 }
 
 impl Planned {
-    fn of(change: &Change) -> Self {
+    fn of(told: &Change, verdict: Verdict) -> Self {
+        let change = verdict.real.as_ref().unwrap_or(told);
         let what = match (change.action.as_str(), change.replacement.as_deref()) {
+            _ if verdict.real.is_none() => "stays",
             ("Add", _) => "add",
             ("Remove", _) => "remove",
             (_, Some("True")) => "replace",
@@ -46,7 +48,7 @@ impl Planned {
             resource: change.logical_id.clone(),
             kind: change.kind.clone(),
             because: change.targets.clone(),
-            refused: harm(change).map(|harm| format!("it would {harm}")),
+            refused: verdict.harm.map(|harm| format!("it would {harm}")),
         }
     }
 }
@@ -58,23 +60,10 @@ const LOOKS: u32 = 15;
 /// Says what deploying this spec would change. Nothing is executed, and the change set is deleted.
 pub(crate) async fn plan<O: Outside>(outside: &O, spec: &Spec) -> Result<Answer, Failure> {
     let cluster = &spec.name;
-    let part = match place::part(outside, spec) {
-        Ok(part) => part,
-        Err(problems) => return Ok(Answer::refused(Some(cluster), problems)),
+    let Drawn { part, body } = match deployment::draw(outside, spec, false).await? {
+        Ok(drawn) => drawn,
+        Err(answer) => return Ok(answer),
     };
-    let fleet = match place::fleet(outside, spec, part).await? {
-        Ok(fleet) => fleet,
-        Err(problems) => return Ok(Answer::refused(Some(cluster), problems)),
-    };
-    let tls = match outside.tls(cluster).await? {
-        Some(Certificate::There(seen)) => seen.tls,
-        _ => unmade(outside, spec),
-    };
-    let template = template::render(spec, &fleet, &tls, part);
-    let body = store::body(&template)?;
-    if let Some(sentence) = store::too_large(cluster, &template, &body) {
-        return Ok(Answer::new(cluster, Outcome::Refused, sentence));
-    }
     match outside.stack(&stack_name(outside, cluster)).await? {
         None => Ok(all_new(cluster, &body)),
         Some(stack) if stack.status == "REVIEW_IN_PROGRESS" => Ok(all_new(cluster, &body)),
@@ -91,15 +80,6 @@ pub(crate) async fn plan<O: Outside>(outside: &O, spec: &Spec) -> Result<Answer,
     }
 }
 
-/// A certificate that a deployment would make.
-fn unmade(outside: &impl Outside, spec: &Spec) -> Tls {
-    Tls {
-        secret_arn: secret_name(outside, &spec.name, "tls"),
-        certificate_authority: String::new(),
-        peer_authority: (spec.topology == Topology::Ec2Patroni).then(String::new),
-    }
-}
-
 /// A cluster that there is nothing of: all that is in its template is added.
 fn all_new(cluster: &str, body: &str) -> Answer {
     let template: Value = serde_json::from_str(body).unwrap_or_default();
@@ -110,8 +90,10 @@ fn all_new(cluster: &str, body: &str) -> Answer {
         kind: resource["Type"].as_str().unwrap_or_default().to_owned(),
         replacement: None,
         targets: Vec::new(),
+        details: Vec::new(),
     });
-    table(cluster, &added.collect::<Vec<_>>(), None)
+    let added: Vec<Change> = added.collect();
+    table(cluster, &added, verdicts(&added, None, None), None)
 }
 
 /// A cluster that stands, compared by CloudFormation.
@@ -124,6 +106,10 @@ async fn compared<O: Outside>(
 ) -> Result<Answer, Failure> {
     let (name, stack_name) = (plan_name(&body, stack), stack_name(outside, &spec.name));
     let template = store::put_template(outside, &body).await?;
+    let live = outside.template(&stack_name).await?;
+    let parsed = store::parsed(&body)?;
+    let state = outside.state(&spec.name).await?;
+    let today = deployment::today(outside, &spec.name, state.as_ref()).await?;
     let wanted = Wanted { spec, part, body };
     let keeps_image = stack.parameters.iter().any(|name| name == template::IMAGE_PARAMETER);
     let new = deployment::change_set(outside, &wanted, &name, template, false, keeps_image).await?;
@@ -132,13 +118,13 @@ async fn compared<O: Outside>(
     // Whatever was seen of it; the minute deletes what this call cannot.
     outside.delete_change_set(&stack_name, &name).await?;
     let cluster = &spec.name;
+    let protection = (spec.deletion_protection != stack.protected).then_some(spec.deletion_protection);
     Ok(match phase? {
         Some(ChangeSetPhase::Ready(changes)) => {
-            table(cluster, &changes, (spec.deletion_protection != stack.protected).then_some(spec.deletion_protection))
+            let templates = Templates { live: &live, wanted: &parsed };
+            table(cluster, &changes, verdicts(&changes, Some(templates), Some(&today)), protection)
         }
-        Some(ChangeSetPhase::Empty) => {
-            table(cluster, &[], (spec.deletion_protection != stack.protected).then_some(spec.deletion_protection))
-        }
+        Some(ChangeSetPhase::Empty) => table(cluster, &[], vec![], protection),
         Some(ChangeSetPhase::Failed(reason)) => {
             Answer::new(cluster, Outcome::Refused, format!("CloudFormation could not prepare the change: {reason}"))
         }
@@ -161,8 +147,11 @@ async fn made<O: Outside>(outside: &O, stack: &str, name: &str) -> Result<Option
 }
 
 /// The answer: a sentence, a line for each change, and the same as data.
-fn table(cluster: &str, changes: &[Change], protection: Option<bool>) -> Answer {
-    let mut planned: Vec<Planned> = changes.iter().map(Planned::of).collect();
+fn table(cluster: &str, changes: &[Change], verdicts: Vec<Verdict>, protection: Option<bool>) -> Answer {
+    let real: Vec<Change> =
+        verdicts.iter().filter(|verdict| verdict.harm.is_some()).filter_map(|v| v.real.clone()).collect();
+    let mut planned: Vec<Planned> =
+        changes.iter().zip(verdicts).map(|(change, verdict)| Planned::of(change, verdict)).collect();
     planned.sort_by(|a, b| (a.what, &a.resource).cmp(&(b.what, &b.resource)));
     let count = |words: &[&str]| planned.iter().filter(|planned| words.contains(&planned.what)).count();
     let refused = planned.iter().filter(|planned| planned.refused.is_some()).count();
@@ -174,7 +163,7 @@ fn table(cluster: &str, changes: &[Change], protection: Option<bool>) -> Answer 
         count(&["remove"]),
     );
     if refused > 0 {
-        let _ = write!(message, "; a deployment would be refused because of {refused} of them{}", instead(changes));
+        let _ = write!(message, "; a deployment would be refused because of {refused} of them{}", instead(&real));
     }
     if let Some(protection) = protection {
         let _ = write!(message, "; deletion protection would be turned {}", if protection { "on" } else { "off" });

@@ -1,9 +1,6 @@
 //! Decides what becomes of a cluster's stack.
 
-use crate::{
-    harm::{harm, instead},
-    outside::{ChangeSetPhase, ChangeSetSeen, StackSeen},
-};
+use crate::outside::{ChangeSetPhase, ChangeSetSeen, StackSeen};
 use domain::{decision::Decision, state::State};
 use std::fmt;
 
@@ -19,6 +16,12 @@ pub struct Observed {
     pub is_wanted: bool,
     /// The change set that leads to what is wanted, if it has been made.
     pub change_set: Option<ChangeSetSeen>,
+    /// What executing it would do that it must not.
+    pub harm: Vec<String>,
+    /// What a person can do instead.
+    pub instead: &'static str,
+    /// Whose wish it is: `this spec`.
+    pub whose: &'static str,
     /// Its name; `None` when no spec is given and no change set is open.
     pub wanted_change_set: Option<String>,
     /// Open change sets of Understudy that lead elsewhere: of an earlier spec.
@@ -91,8 +94,8 @@ pub enum Reason {
     Stuck(String, StackSeen, Option<String>),
     /// CloudFormation did not make the change set.
     Impossible(String),
-    /// The change set would harm members: what, and what can be done instead.
-    Harmful(Vec<String>, &'static str),
+    /// The change set would harm members: whose wish it is, what it would do, and what can be done instead.
+    Harmful(&'static str, Vec<String>, &'static str),
 }
 
 /// Decides the next step.
@@ -102,7 +105,9 @@ pub enum Reason {
 pub fn decide(seen: &Observed) -> Decision<Step, Reason> {
     match &seen.dropped {
         Some(Drop::Failed(reason)) => return Decision::Refuse(Reason::Impossible(reason.clone())),
-        Some(Drop::Harmful(harm, instead)) => return Decision::Refuse(Reason::Harmful(harm.clone(), instead)),
+        Some(Drop::Harmful(harm, instead)) => {
+            return Decision::Refuse(Reason::Harmful(seen.whose, harm.clone(), instead));
+        }
         Some(Drop::Empty) => return settled(seen),
         Some(Drop::Stale) | None => {}
     }
@@ -192,10 +197,9 @@ fn go_on(seen: &Observed, change_set: &ChangeSetSeen) -> Decision<Step, Reason> 
         ChangeSetPhase::Failed(reason) => drop(Drop::Failed(reason.clone())),
         // Executed, or overtaken, and the stack is still not as wanted.
         ChangeSetPhase::Over => drop(Drop::Stale),
-        ChangeSetPhase::Ready(changes) => {
-            let harm: Vec<String> = changes.iter().filter_map(harm).collect();
-            if !harm.is_empty() {
-                return drop(Drop::Harmful(harm, instead(changes)));
+        ChangeSetPhase::Ready(_) => {
+            if !seen.harm.is_empty() {
+                return drop(Drop::Harmful(seen.harm.clone(), seen.instead));
             }
             // The protection first: a call that is cut after the execution is finished by one that has no spec.
             Decision::Act(protect(seen).into_iter().chain([Step::Execute(name.clone())]).collect())
@@ -248,8 +252,8 @@ impl fmt::Display for Reason {
                 write!(f, "stack {name} is in {}{}; {}", stack.status, because(stack), way_out(name, &stack.status))
             }
             Reason::Impossible(reason) => write!(f, "CloudFormation could not prepare the change: {reason}"),
-            Reason::Harmful(harm, instead) => {
-                write!(f, "this spec would {}; nothing was changed{instead}", harm.join("; "))
+            Reason::Harmful(whose, harm, instead) => {
+                write!(f, "{whose} would {}; nothing was changed{instead}", harm.join("; "))
             }
         }
     }

@@ -3,12 +3,13 @@
 use crate::{
     answer::{Answer, Outcome},
     deployment::{is_stuck, stack_name},
+    managed::{self, standing::Databases},
     operation::{News, Operation},
     outside::{Outside, StackSeen},
     stack::way_out,
     telling,
 };
-use domain::{card::Card, records::RecordsSeen, state::State};
+use domain::{card::Registered, records::RecordsSeen, state::State};
 use reconcile::Failure;
 use serde::Serialize;
 use std::net::IpAddr;
@@ -42,8 +43,12 @@ pub struct Standing {
     pub writer_record: Vec<IpAddr>,
     /// Addresses that the reader record names.
     pub reader_record: Vec<IpAddr>,
-    /// Its members, as the card has them: name and address.
+    /// Its members, as the card has them: name and address; of a cluster on EC2.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<(String, IpAddr)>,
+    /// Of a cluster that AWS runs: its databases, endpoints and records.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub databases: Option<Databases>,
 }
 
 /// Looks how a cluster stands.
@@ -56,11 +61,18 @@ pub(crate) async fn status<O: Outside>(outside: &O, cluster: &str) -> Result<Ans
         return Ok(Answer::new(cluster, Outcome::Status, sentence));
     };
     let card = outside.card(cluster).await?;
-    let records = match &card {
-        Some(card) => outside.records(&card.records).await?,
-        None => RecordsSeen::default(),
-    };
     let state = outside.state(cluster).await?;
+    let (mut records, mut databases, mut members) = (RecordsSeen::default(), None, Vec::new());
+    match &card {
+        Some(Registered::Ec2(card)) => {
+            records = outside.records(&card.records).await?;
+            members = card.members.iter().map(|member| (member.name.clone(), member.address)).collect();
+        }
+        Some(Registered::Managed(card)) => {
+            databases = Some(managed::standing::look(outside, card, state.as_ref()).await?);
+        }
+        None => {}
+    }
     let operation = Operation::read(&outside.last_change(&stack.id).await?);
     let failed = operation
         .as_ref()
@@ -82,9 +94,8 @@ pub(crate) async fn status<O: Outside>(outside: &O, cluster: &str) -> Result<Ans
         epoch: state.as_ref().map_or(0, |state| state.epoch),
         writer_record: records.writer,
         reader_record: records.reader,
-        members: card
-            .map(|card| card.members.into_iter().map(|member| (member.name, member.address)).collect())
-            .unwrap_or_default(),
+        members,
+        databases,
     };
     Ok(Answer { standing: Some(Box::new(standing)), ..Answer::new(cluster, Outcome::Status, message) })
 }
@@ -94,7 +105,7 @@ fn sentence(
     stack: &StackSeen,
     operation: Option<&Operation>,
     problem: Option<&str>,
-    card: Option<&Card>,
+    card: Option<&Registered>,
     state: Option<&State>,
 ) -> String {
     let mut sentence = format!("{cluster} is in {}", stack.status);
@@ -110,7 +121,11 @@ fn sentence(
         sentence.push_str(&format!("; {problem}"));
     }
     let writer = card.zip(state.and_then(|state| state.writer.as_deref()));
-    match writer.map(|(card, id)| card.member(id).map_or(id, |member| member.name.as_str())) {
+    let named = |(card, id): (&Registered, &str)| match card {
+        Registered::Ec2(card) => card.member(id).map_or(id, |member| member.name.as_str()).to_owned(),
+        Registered::Managed(_) => id.to_owned(),
+    };
+    match writer.map(named) {
         Some(writer) => sentence.push_str(&format!("; the writer on record is {writer}")),
         None => sentence.push_str("; no writer is on record"),
     }

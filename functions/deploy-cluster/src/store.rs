@@ -2,12 +2,18 @@
 
 use crate::outside::{Outside, TemplateAt};
 use reconcile::Failure;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use template::{BODY_LIMIT, OBJECT_LIMIT, PARAMETER_LIMIT, Template, USER_DATA_LIMIT, bundle};
 
 /// The template as CloudFormation reads it.
 pub(crate) fn body(template: &Template) -> Result<String, Failure> {
     template.body().map_err(|error| Failure::Broken { call: "render", what: error.to_string() })
+}
+
+/// A template that this function wrote, as a document.
+pub(crate) fn parsed(body: &str) -> Result<Value, Failure> {
+    serde_json::from_str(body).map_err(|error| Failure::Broken { call: "render", what: error.to_string() })
 }
 
 /// Why AWS would not take a template; `None` when it does.

@@ -79,7 +79,8 @@ fn mark(operation: &Operation, news: News) -> String {
     format!("stack#{}#{}", operation.id, news.word())
 }
 
-async fn once<O: Outside>(outside: &O, cluster: &str, what: &str, page: &Page) -> Result<(), Failure> {
+/// Sends a page once: the same mark is the same page.
+pub(crate) async fn once<O: Outside>(outside: &O, cluster: &str, what: &str, page: &Page) -> Result<(), Failure> {
     if !outside.tell_once(cluster, what).await? {
         return Ok(());
     }

@@ -263,6 +263,10 @@ impl Outside for Aws {
         self.cloudformation.template(stack).await
     }
 
+    async fn change_set_template(&self, stack: &str, name: &str) -> Result<Value, Failure> {
+        self.cloudformation.change_set_template(stack, name).await
+    }
+
     async fn open_change_sets(&self, stack: &str) -> Result<Vec<OpenChangeSet>, Failure> {
         Ok(self.cloudformation.open_change_sets(stack).await?.into_iter().map(convert::open_change_set).collect())
     }

@@ -4,7 +4,7 @@
 //! No call that touches a server can be made here: the outside of such a
 //! cluster has none ([`Keeper`]).
 
-use crate::{Pass, Report};
+use crate::{Pass, Report, and_release};
 use domain::{
     failover::Page,
     follow::{APART, Led, Reason, Step, decide, explain, handover, refusal},
@@ -52,11 +52,11 @@ impl<O: Keeper> LedPass<O> {
     async fn begin(&mut self, epoch: u64, change: &Change) -> Result<(), Failure> {
         let asked = self.asked_at_ms.filter(|_| change.to.is_some());
         let silent_since_ms = asked.unwrap_or(change.silent_since_ms);
-        self.pass.begin(epoch, &Change { silent_since_ms, ..change.clone() }).await
+        self.pass.at_desk().begin(epoch, &Change { silent_since_ms, ..change.clone() }).await
     }
 
-    async fn page(&self, reason: &Reason, page: &Page) -> Result<(), Failure> {
-        let epoch = self.pass.state()?.epoch;
+    async fn page(&mut self, reason: &Reason, page: &Page) -> Result<(), Failure> {
+        let epoch = self.pass.at_desk().state()?.epoch;
         page_every(self.outside(), reason.tell_again(), reason.kind(), epoch, page).await
     }
 }
@@ -71,7 +71,7 @@ impl<O: Keeper> World for LedPass<O> {
     }
 
     async fn perform(&mut self, step: &Step) -> Result<(), Failure> {
-        self.pass.in_time()?;
+        self.pass.at_desk().in_time()?;
         match step {
             Step::LookAgain => {
                 self.outside().sleep(APART).await;
@@ -84,11 +84,7 @@ impl<O: Keeper> World for LedPass<O> {
                 self.outside().adopt(*epoch, &writer.id, *timeline, synchronous).await
             }
             Step::Begin { epoch, change } => self.begin(*epoch, change).await,
-            Step::Hold { epoch } => {
-                self.pass.looks.outside.resume(*epoch, &self.pass.holder()).await?;
-                self.pass.holds_lease = true;
-                Ok(())
-            }
+            Step::Hold { epoch } => self.pass.at_desk().hold(*epoch).await,
             Step::Publish(synchronous) => self.pass.publish(synchronous, None).await,
             Step::EndPause { epoch } => {
                 self.outside().set_paused(false).await?;
@@ -97,8 +93,10 @@ impl<O: Keeper> World for LedPass<O> {
             }
             Step::MoveWriterRecord { from, to } => self.pass.move_record(*from, *to).await,
             Step::SetReaderRecord(addresses) => self.pass.set_readers(addresses).await,
-            Step::Abandon => self.pass.abandon().await,
-            Step::Finish { writer, ledger, page } => self.pass.finish(writer, ChangeKind::Followed, ledger, page).await,
+            Step::Abandon => self.pass.at_desk().abandon().await,
+            Step::Finish { writer, ledger, page } => {
+                self.pass.at_desk().finish(writer, ChangeKind::Followed, ledger, page).await
+            }
         }
     }
 }
@@ -111,10 +109,7 @@ impl<O: Keeper> World for LedPass<O> {
 /// pass goes on from what was done.
 pub async fn follow_leader<O: Keeper>(cluster: &mut LedPass<O>) -> Result<Report, Failure> {
     let report = settle(cluster).await;
-    let released = cluster.pass.give_back().await;
-    let report = report?;
-    released?;
-    Ok(report)
+    and_release(report, cluster.pass.at_desk()).await
 }
 
 async fn settle<O: Keeper>(cluster: &mut LedPass<O>) -> Result<Report, Failure> {
@@ -141,9 +136,7 @@ async fn settle<O: Keeper>(cluster: &mut LedPass<O>) -> Result<Report, Failure> 
 /// The [`Failure`] of the look.
 pub async fn explain_led<O: Keeper>(cluster: &mut LedPass<O>) -> Result<Report, Failure> {
     let led = cluster.look().await?;
-    let explanation = explain(&led);
-    let because = format!("now: {}; if the writer failed: {}", explanation.now, explanation.if_the_writer_failed);
-    Ok(Report { explanation: Some(explanation), ..Report::new(&cluster.cluster(), "explained", because) })
+    Ok(Report::explained(&cluster.cluster(), explain(&led)))
 }
 
 /// Asks the keeper to hand the lead to a member, and follows it.
@@ -180,7 +173,7 @@ pub async fn hand_over<O: Keeper>(cluster: &mut LedPass<O>, to: &str) -> Result<
                 format!("{} leads, {} after it was asked for; {keeper} said: {said}", handover.to.name, seconds(took));
             return Ok(Report::new(&name, "acted", because));
         }
-        cluster.pass.in_time()?;
+        cluster.pass.at_desk().in_time()?;
         cluster.outside().sleep(APART).await;
     }
     let because = format!("{} does not lead: {}; {keeper} said: {said}", handover.to.name, report.because);

@@ -6,31 +6,49 @@
 //!
 //! Where Patroni owns a cluster (I15) nothing is replaced here: the change that
 //! Patroni made is followed ([`follow_leader`]; [`domain::follow`] decides).
+//!
+//! Where AWS runs a cluster, AWS fails over first ([`change_managed_writer`];
+//! [`domain::managed`] decides).
 
 mod lease;
 mod led;
+mod managed;
 mod perform;
+mod records;
 mod requests;
 
 pub use led::{LedPass, explain_led, follow_leader, hand_over};
+pub use managed::{ManagedPass, change_managed_writer, explain_managed, switch_over};
 pub use requests::{answer, answer_led};
 
-use domain::failover::{Explanation, Observed, Page, Reason, Step, decide, undo};
-use reconcile::{End, Failure, Looks, Outside, Silences, Steers, Waking, World, pass};
+use domain::failover::{Explanation, Page, decide, undo};
+use lease::AtDesk;
+use reconcile::{Desk, End, Failure, Looks, Outside, Silences, Steers, TELL_AGAIN, Turn, Waking, World, pass};
 use serde::Serialize;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// What this function may call, in IAM's words: the same set as its policy in
 /// `infra/template.yaml`, proven equal by a test.
-pub const CALLS: [&str; 13] = [
+pub const CALLS: [&str; 24] = [
     "dynamodb:DeleteItem",
     "dynamodb:GetItem",
     "dynamodb:PutItem",
     "dynamodb:UpdateItem",
     "ec2:DescribeInstances",
+    "ec2:DescribeNetworkAcls",
+    "ec2:ReplaceNetworkAclAssociation",
     "ec2:StopInstances",
     // By Secrets Manager, for secrets with a key of their owner's.
     "kms:Decrypt",
+    "lambda:InvokeFunction",
+    "rds:DescribeDBClusters",
+    "rds:DescribeDBInstances",
+    "rds:DescribeGlobalClusters",
+    "rds:FailoverDBCluster",
+    "rds:ModifyDBInstance",
+    "rds:PromoteReadReplica",
+    "rds:RebootDBInstance",
+    "rds:StopDBInstance",
     "route53:ChangeResourceRecordSets",
     "route53:ListResourceRecordSets",
     "secretsmanager:GetSecretValue",
@@ -41,13 +59,9 @@ pub const CALLS: [&str; 13] = [
 
 /// One cluster, as this function looks at it and acts on it.
 #[allow(async_fn_in_trait, reason = "every pass runs on one thread")]
-pub trait Cluster: World<Seen = Observed, Step = Step> {
-    /// Gives the lease back, if this pass holds it: the next pass need not
-    /// wait until it expires.
-    async fn release(&mut self) -> Result<(), Failure>;
-
-    /// Tells the person on call, unless the same kind was told a short time ago.
-    async fn page(&mut self, kind: &str, page: &Page) -> Result<(), Failure>;
+pub trait Cluster: World {
+    /// Tells the person on call, unless the same kind was told within this time.
+    async fn page(&mut self, kind: &str, again: Duration, page: &Page) -> Result<(), Failure>;
 }
 
 /// One pass over one cluster.
@@ -59,6 +73,17 @@ pub struct Pass<O> {
 }
 
 impl<O: Outside> Pass<O> {
+    pub(crate) fn at_desk(&mut self) -> AtDesk<'_, O> {
+        AtDesk {
+            desk: &self.looks.outside,
+            turn: Turn { pass: self.looks.pass.clone(), deadline_ms: self.deadline_ms },
+            waking: &mut self.looks.waking,
+            state: &mut self.looks.state,
+            change: &mut self.looks.change,
+            holds_lease: &mut self.holds_lease,
+        }
+    }
+
     /// Begins a pass. `pass` names it as the holder of a lease: no other pass
     /// may have that name, not even Lambda's second try of the same event.
     pub fn new(outside: O, waking: Waking, pass: String, silences: Arc<Silences>, deadline_ms: u64) -> Self {
@@ -86,6 +111,12 @@ impl Report {
     pub fn new(cluster: &str, outcome: &'static str, because: String) -> Self {
         Report { cluster: cluster.to_owned(), outcome, because, explanation: None }
     }
+
+    /// The report of what would be done.
+    fn explained(cluster: &str, explanation: Explanation) -> Self {
+        let because = format!("now: {}; if the writer failed: {}", explanation.now, explanation.if_the_writer_failed);
+        Report { explanation: Some(explanation), ..Report::new(cluster, "explained", because) }
+    }
 }
 
 /// Runs one pass over one cluster.
@@ -96,8 +127,12 @@ impl Report {
 /// pass goes on from what was done.
 pub async fn change_writer<O: Steers>(cluster: &mut Pass<O>) -> Result<Report, Failure> {
     let report = settle(cluster).await;
-    // Also after a failure: whoever comes next can act at once.
-    let released = cluster.release().await;
+    and_release(report, cluster.at_desk()).await
+}
+
+/// Also after a failure the lease is given back: whoever comes next can act at once.
+async fn and_release<D: Desk>(report: Result<Report, Failure>, mut desk: AtDesk<'_, D>) -> Result<Report, Failure> {
+    let released = desk.give_back().await;
     let report = report?;
     released?;
     Ok(report)
@@ -112,7 +147,11 @@ async fn settle<O: Steers>(cluster: &mut Pass<O>) -> Result<Report, Failure> {
         End::Steady { steps } => Ok(Report::new(&name, "acted", format!("{steps} steps; nothing is left to do"))),
         End::Wait(reason) => Ok(Report::new(&name, "waits", reason.to_string())),
         End::Refuse(_, reason) if reason.is_answer() => Ok(Report::new(&name, "refused", reason.to_string())),
-        End::Refuse(seen, reason) => refuse(cluster, &seen, &reason).await,
+        End::Refuse(seen, reason) => {
+            let page = domain::failover::refusal(&seen, &reason);
+            refuse(cluster, undo(&seen, &reason), (reason.kind(), TELL_AGAIN), &page).await?;
+            Ok(Report::new(&name, "refused", reason.to_string()))
+        }
     }
 }
 
@@ -123,15 +162,18 @@ async fn settle<O: Steers>(cluster: &mut Pass<O>) -> Result<Report, Failure> {
 /// The [`Failure`] of the look.
 pub async fn explain<O: Steers>(cluster: &mut Pass<O>) -> Result<Report, Failure> {
     let seen = cluster.observe().await?;
-    let explanation = domain::failover::explain(&seen);
-    let because = format!("now: {}; if the writer failed: {}", explanation.now, explanation.if_the_writer_failed);
-    Ok(Report { explanation: Some(explanation), ..Report::new(&seen.cluster, "explained", because) })
+    Ok(Report::explained(&seen.cluster, domain::failover::explain(&seen)))
 }
 
 /// Undoes what may not stay as it is, then tells a person.
-async fn refuse<C: Cluster>(cluster: &mut C, seen: &Observed, reason: &Reason) -> Result<Report, Failure> {
+async fn refuse<C: Cluster>(
+    cluster: &mut C,
+    undo: Vec<C::Step>,
+    (kind, again): (&str, Duration),
+    page: &Page,
+) -> Result<(), Failure> {
     let mut undone = Ok(());
-    for step in undo(seen, reason) {
+    for step in undo {
         tracing::info!("undo: {step}");
         // One standby that cannot be freed must not keep the others frozen.
         if let Err(failure) = cluster.perform(&step).await {
@@ -139,7 +181,6 @@ async fn refuse<C: Cluster>(cluster: &mut C, seen: &Observed, reason: &Reason) -
         }
     }
     // The page goes out whether or not all could be undone.
-    cluster.page(reason.kind(), &domain::failover::refusal(seen, reason)).await?;
-    undone?;
-    Ok(Report::new(&seen.cluster, "refused", reason.to_string()))
+    cluster.page(kind, again, page).await?;
+    undone
 }

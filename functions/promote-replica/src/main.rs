@@ -2,7 +2,7 @@
 
 use cloud::now_ms;
 use domain::{
-    card::Card,
+    card::Registered,
     events::{Function, Meaning, meaning_for},
     request::Request,
 };
@@ -10,9 +10,10 @@ use fleet::{Clients, Opened};
 use futures_util::future::join_all;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn, tracing};
 use promote_replica::{
-    LedPass, Pass, Report, answer, answer_led, change_writer, explain, explain_led, follow_leader, hand_over,
+    LedPass, ManagedPass, Pass, Report, answer, answer_led, change_managed_writer, change_writer, explain, explain_led,
+    explain_managed, follow_leader, hand_over, switch_over,
 };
-use reconcile::{Failure, Suspected, Waking};
+use reconcile::{Failure, Managed as _, Outside as _, Suspected, Waking};
 use serde_json::Value;
 
 /// How long before the silence the writer's last known position may have been
@@ -51,21 +52,29 @@ async fn handle(clients: &Clients, event: &Value, pass: &str, deadline_ms: u64) 
     if cards.is_empty() {
         tracing::info!("no cluster of fleet {} is meant", clients.fleet);
     }
-    let waking = waking(&meaning, at_ms);
-    let passes = cards.into_iter().map(|card| one(clients, card, &meaning, waking.clone(), pass, deadline_ms));
-    join_all(passes).await.into_iter().collect()
+    let request = match &meaning {
+        Meaning::Request(request) => Some(request),
+        _ => None,
+    };
+    let call = Call { request, waking: waking(&meaning, at_ms), pass, deadline_ms };
+    join_all(cards.into_iter().map(|card| one(clients, card, call.clone()))).await.into_iter().collect()
 }
 
-async fn one(
-    clients: &Clients,
-    card: Card,
-    meaning: &Meaning,
+/// One call of this function, as a pass over any cluster needs it.
+#[derive(Clone)]
+struct Call<'a> {
+    /// What a person asks for.
+    request: Option<&'a Request>,
     waking: Waking,
-    pass: &str,
+    /// How a lease names the pass.
+    pass: &'a str,
+    /// When Lambda ends it, in milliseconds since 1970.
     deadline_ms: u64,
-) -> Result<Report, Failure> {
-    let name = card.cluster.clone();
-    match pass_over(clients, card, meaning, waking, pass, deadline_ms).await {
+}
+
+async fn one(clients: &Clients, card: Registered, call: Call<'_>) -> Result<Report, Failure> {
+    let name = card.cluster().to_owned();
+    match pass_over(clients, card, call).await {
         Ok(report) => {
             tracing::info!("{name}: {}: {}", report.outcome, report.because);
             Ok(report)
@@ -83,50 +92,53 @@ async fn one(
 }
 
 /// Does what the event asks for, by who steers the cluster (I15).
-async fn pass_over(
-    clients: &Clients,
-    card: Card,
-    meaning: &Meaning,
-    waking: Waking,
-    pass: &str,
-    deadline_ms: u64,
-) -> Result<Report, Failure> {
-    let request = match meaning {
-        Meaning::Request(request) => Some(request),
-        _ => None,
-    };
-    match clients.open(card).await? {
+async fn pass_over(clients: &Clients, card: Registered, call: Call<'_>) -> Result<Report, Failure> {
+    let opened = clients.open(card).await?;
+    if let Some(answered) = answered(&opened, call.request).await {
+        return answered;
+    }
+    let Call { request, waking, pass, deadline_ms } = call;
+    let (pass, silences) = (pass.to_owned(), clients.silences.clone());
+    match opened {
         Opened::Steered(outside) => {
-            if let Some(request) = request
-                && let Some(answered) = answer(&outside, request).await
-            {
-                return answered;
-            }
-            let mut cluster = Pass::new(outside, waking, pass.to_owned(), clients.silences.clone(), deadline_ms);
+            let mut cluster = Pass::new(outside, waking, pass, silences, deadline_ms);
             match request {
                 Some(Request::Explain { .. }) => explain(&mut cluster).await,
                 _ => change_writer(&mut cluster).await,
             }
         }
         Opened::Led(outside) => {
-            if let Some(request) = request
-                && let Some(answered) = answer_led(&outside, request).await
-            {
-                return answered;
-            }
-            let mut cluster = LedPass::new(outside, waking, pass.to_owned(), clients.silences.clone(), deadline_ms);
+            let mut cluster = LedPass::new(outside, waking, pass, silences, deadline_ms);
             match request {
                 Some(Request::Explain { .. }) => explain_led(&mut cluster).await,
                 Some(Request::Switchover { to, .. }) => hand_over(&mut cluster, to).await,
                 _ => follow_leader(&mut cluster).await,
             }
         }
+        Opened::Managed(outside) => {
+            let mut cluster = ManagedPass::new(outside, waking, pass, silences, deadline_ms);
+            match request {
+                Some(Request::Explain { .. }) => explain_managed(&mut cluster).await,
+                Some(Request::Switchover { .. }) => switch_over(&mut cluster).await,
+                _ => change_managed_writer(&mut cluster).await,
+            }
+        }
+    }
+}
+
+/// The answer to a request that needs no look: a pause, its end, an approval.
+async fn answered(opened: &Opened<'_>, request: Option<&Request>) -> Option<Result<Report, Failure>> {
+    let request = request?;
+    match opened {
+        Opened::Steered(outside) => answer(outside, outside.card().policy.grace(), request).await,
+        Opened::Led(outside) => answer_led(outside, request).await,
+        Opened::Managed(outside) => answer(outside, outside.card().policy.grace(), request).await,
     }
 }
 
 /// The answer to a request about a cluster that the fleet does not have.
 async fn unknown(clients: &Clients, cluster: &str) -> Result<Report, Failure> {
-    let names: Vec<String> = clients.cards().await?.into_iter().map(|card| card.cluster).collect();
+    let names: Vec<String> = clients.cards().await?.into_iter().map(|card| card.cluster().to_owned()).collect();
     let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
     let because = format!("fleet {} has no cluster {cluster}; it has {known}", clients.fleet);
     Ok(Report::new(cluster, "refused", because))
@@ -142,6 +154,7 @@ fn waking(meaning: &Meaning, at_ms: u64) -> Waking {
             _ => None,
         },
         commits_wait: matches!(meaning, Meaning::Attention { what, .. } if what == "Understudy Commits Wait"),
+        by_schedule: *meaning == Meaning::Schedule,
     }
 }
 
@@ -151,6 +164,7 @@ fn by(meaning: &Meaning) -> String {
         Meaning::Suspicion(_) => "by watch-clusters".to_owned(),
         Meaning::Attention { what, .. } => format!("by watch-clusters: {what}"),
         Meaning::InstanceState { state, .. } => format!("by EC2's event: {state}"),
+        Meaning::Database { event, .. } => format!("by RDS's event {event}"),
         Meaning::Alarm(alarm) => format!("by alarm {}", alarm.name),
         Meaning::Request(request) => format!("by a person: {request}"),
         other => format!("by an event: {other}"),

@@ -7,7 +7,7 @@ use domain::{
     failover::{Evidence, Observed, Page, PromotedSeen, Step, Target},
     state::{Loss, Promoted},
 };
-use reconcile::{Failure, Steers, World, page_once};
+use reconcile::{Failure, Steers, World, page_every};
 use std::time::Duration;
 
 /// How long one step waits for a member's guard, and how often it looks.
@@ -26,14 +26,10 @@ impl<O: Steers> World for Pass<O> {
     }
 
     async fn perform(&mut self, step: &Step) -> Result<(), Failure> {
-        self.in_time()?;
+        self.at_desk().in_time()?;
         match step {
-            Step::Begin { epoch, change } => self.begin(*epoch, change).await,
-            Step::Hold { epoch } => {
-                self.looks.outside.resume(*epoch, &self.holder()).await?;
-                self.holds_lease = true;
-                Ok(())
-            }
+            Step::Begin { epoch, change } => self.at_desk().begin(*epoch, change).await,
+            Step::Hold { epoch } => self.at_desk().hold(*epoch).await,
             Step::Freeze(who) => {
                 let frozen = self.looks.outside.freeze(who).await;
                 self.or_left_out(who, frozen)
@@ -52,9 +48,11 @@ impl<O: Steers> World for Pass<O> {
                 // PostgreSQL takes the next free one.
                 self.note_promotion(member, seen, seen.timeline.saturating_sub(1)).await
             }
-            Step::NotePromoted(promoted) => self.note(|change| change.promoted = Some(promoted.clone())).await,
-            Step::NoteSilence(since_ms) => self.note(|change| change.new_silent_since_ms = *since_ms).await,
-            Step::NoteFrozen(since_ms) => self.note(|change| change.frozen_since_ms = *since_ms).await,
+            Step::NotePromoted(promoted) => {
+                self.at_desk().note(|change| change.promoted = Some(promoted.clone())).await
+            }
+            Step::NoteSilence(since_ms) => self.at_desk().note(|change| change.new_silent_since_ms = *since_ms).await,
+            Step::NoteFrozen(since_ms) => self.at_desk().note(|change| change.frozen_since_ms = *since_ms).await,
             Step::Checkpoint(who) => self.checkpoint(who).await,
             Step::AwaitGuard { member, epoch } => self.await_guard(member, *epoch).await,
             Step::Apply { member, synchronous } => {
@@ -64,19 +62,16 @@ impl<O: Steers> World for Pass<O> {
             Step::PrepareSlots { member, slots } => self.looks.outside.prepare_slots(member, slots).await,
             Step::MoveWriterRecord { from, to } => self.move_record(*from, *to).await,
             Step::SetReaderRecord(addresses) => self.set_readers(addresses).await,
-            Step::Abandon { .. } => self.abandon().await,
-            Step::Finish { writer, kind, ledger, page } => self.finish(&writer.id, *kind, ledger, page).await,
+            Step::Abandon { .. } => self.at_desk().abandon().await,
+            Step::Finish { writer, kind, ledger, page } => self.at_desk().finish(&writer.id, *kind, ledger, page).await,
         }
     }
 }
 
 impl<O: Steers> Cluster for Pass<O> {
-    async fn release(&mut self) -> Result<(), Failure> {
-        self.give_back().await
-    }
-
-    async fn page(&mut self, kind: &str, page: &Page) -> Result<(), Failure> {
-        page_once(&self.looks.outside, kind, self.state()?.epoch, page).await
+    async fn page(&mut self, kind: &str, again: Duration, page: &Page) -> Result<(), Failure> {
+        let epoch = self.at_desk().state()?.epoch;
+        page_every(&self.looks.outside, again, kind, epoch, page).await
     }
 }
 
@@ -91,12 +86,16 @@ impl<O: Steers> Pass<O> {
         evidence: &Evidence,
         loss: Loss,
     ) -> Result<(), Failure> {
-        self.note(|change| {
-            change.promoting = Some(member.id.clone());
-            change.sure = Some(evidence.to_string());
-            change.loss = Some(loss);
-        })
-        .await?;
+        let now = self.looks.outside.now_ms();
+        self.at_desk()
+            .note(|change| {
+                change.fenced_at_ms = change.fenced_at_ms.or(Some(now));
+                change.ordered_at_ms = Some(now);
+                change.promoting = Some(member.id.clone());
+                change.sure = Some(evidence.to_string());
+                change.loss = Some(loss);
+            })
+            .await?;
         self.looks.outside.promote(member).await?;
         let seen = self.looks.outside.prove(member, epoch).await?;
         self.note_promotion(member, seen, timeline).await
@@ -106,7 +105,7 @@ impl<O: Steers> Pass<O> {
         let at_ms = self.looks.outside.now_ms();
         let promoted = Promoted { member: member.id.clone(), at: seen.lsn, timeline: [before, seen.timeline], at_ms };
         tracing::info!("promoted {}", promoted.sentence());
-        self.note(|change| change.promoted = Some(promoted)).await
+        self.at_desk().note(|change| change.promoted = Some(promoted)).await
     }
 
     /// Whether an old host can be stopped holds nothing else up: before the
@@ -145,7 +144,7 @@ impl<O: Steers> Pass<O> {
             if guard.is_some_and(|guard| guard.holds && guard.epoch == epoch) {
                 return Ok(());
             }
-            self.in_time()?;
+            self.at_desk().in_time()?;
             self.looks.outside.sleep(GUARD_EVERY).await;
         }
         Ok(())

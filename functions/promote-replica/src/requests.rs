@@ -9,7 +9,8 @@ use domain::{
     state::{Approval, Pause, State},
     time,
 };
-use reconcile::{Failure, Keeper, Outside, Steers};
+use reconcile::{Desk, Failure, Keeper};
+use std::time::Duration;
 
 /// An approval that nobody used is worth nothing after this: what was at risk
 /// when it was given is not what is at risk an hour later.
@@ -21,15 +22,15 @@ const APPROVAL_MS: u64 = 15 * 60 * 1000;
 /// # Errors
 ///
 /// The [`Failure`] of reading or writing the state item.
-pub async fn answer<O: Steers>(outside: &O, request: &Request) -> Option<Result<Report, Failure>> {
+pub async fn answer<D: Desk>(desk: &D, grace: Duration, request: &Request) -> Option<Result<Report, Failure>> {
     match request {
         Request::Explain { .. } | Request::Switchover { .. } => None,
         Request::Pause { minutes, reason, .. } => {
-            let until_ms = outside.now_ms() + minutes * 60_000;
-            Some(pause(outside, Pause { until_ms, reason: reason.clone() }).await)
+            let until_ms = desk.now_ms() + minutes * 60_000;
+            Some(pause(desk, Pause { until_ms, reason: reason.clone() }).await)
         }
-        Request::Resume { .. } => Some(resume(outside).await),
-        Request::Approve { epoch, data_loss_bytes, .. } => Some(approve(outside, *epoch, *data_loss_bytes).await),
+        Request::Resume { .. } => Some(resume(desk, grace).await),
+        Request::Approve { epoch, data_loss_bytes, .. } => Some(approve(desk, *epoch, *data_loss_bytes).await),
     }
 }
 
@@ -94,13 +95,13 @@ async fn resume_keeper<O: Keeper>(outside: &O) -> Result<Report, Failure> {
     }
 }
 
-async fn pause<O: Outside>(outside: &O, pause: Pause) -> Result<Report, Failure> {
-    let cluster = &outside.card().cluster;
-    let state = match steady(outside).await? {
+async fn pause<D: Desk>(desk: &D, pause: Pause) -> Result<Report, Failure> {
+    let cluster = desk.cluster();
+    let state = match steady(desk).await? {
         Ok(state) => state,
         Err(refused) => return Ok(refused),
     };
-    match outside.pause(state.epoch, &pause).await {
+    match desk.pause(state.epoch, &pause).await {
         Err(Failure::LostRace { what, .. }) => Ok(overtaken(cluster, &what)),
         Err(failure) => Err(failure),
         Ok(()) => Ok(Report::new(
@@ -111,10 +112,10 @@ async fn pause<O: Outside>(outside: &O, pause: Pause) -> Result<Report, Failure>
     }
 }
 
-async fn resume<O: Outside>(outside: &O) -> Result<Report, Failure> {
-    let cluster = &outside.card().cluster;
-    let now = outside.now_ms();
-    let state = match steady(outside).await? {
+async fn resume<D: Desk>(desk: &D, grace: Duration) -> Result<Report, Failure> {
+    let cluster = desk.cluster();
+    let now = desk.now_ms();
+    let state = match steady(desk).await? {
         Ok(state) => state,
         Err(refused) => return Ok(refused),
     };
@@ -122,19 +123,19 @@ async fn resume<O: Outside>(outside: &O) -> Result<Report, Failure> {
         return Ok(Report::new(cluster, "refused", format!("{cluster} is not paused")));
     };
     // The pause ends now, and its grace begins.
-    match outside.pause(state.epoch, &Pause { until_ms: now, ..pause }).await {
+    match desk.pause(state.epoch, &Pause { until_ms: now, ..pause }).await {
         Err(Failure::LostRace { what, .. }) => Ok(overtaken(cluster, &what)),
         Err(failure) => Err(failure),
         Ok(()) => {
-            let grace = outside.card().policy.grace().as_secs();
+            let grace = grace.as_secs();
             Ok(Report::new(cluster, "acted", format!("resumed; no failover begins in the next {grace} s")))
         }
     }
 }
 
-async fn approve<O: Steers>(outside: &O, epoch: u64, data_loss_bytes: Option<u64>) -> Result<Report, Failure> {
-    let cluster = &outside.card().cluster;
-    let state = match steady(outside).await? {
+async fn approve<D: Desk>(desk: &D, epoch: u64, data_loss_bytes: Option<u64>) -> Result<Report, Failure> {
+    let cluster = desk.cluster();
+    let state = match steady(desk).await? {
         Ok(state) => state,
         Err(refused) => return Ok(refused),
     };
@@ -145,8 +146,8 @@ async fn approve<O: Steers>(outside: &O, epoch: u64, data_loss_bytes: Option<u64
         );
         return Ok(Report::new(cluster, "refused", because));
     }
-    let expires_at_ms = outside.now_ms() + APPROVAL_MS;
-    match outside.approve(&Approval { epoch, data_loss_bytes, expires_at_ms }).await {
+    let expires_at_ms = desk.now_ms() + APPROVAL_MS;
+    match desk.approve(&Approval { epoch, data_loss_bytes, expires_at_ms }).await {
         Err(Failure::LostRace { what, .. }) => Ok(overtaken(cluster, &what)),
         Err(failure) => Err(failure),
         Ok(()) => Ok(Report::new(
@@ -161,9 +162,9 @@ async fn approve<O: Steers>(outside: &O, epoch: u64, data_loss_bytes: Option<u64
 }
 
 /// The state, if nothing changes now; else the answer that says so.
-async fn steady<O: Outside>(outside: &O) -> Result<Result<State, Report>, Failure> {
-    let cluster = &outside.card().cluster;
-    let state = outside.state().await?.unwrap_or_else(State::unclaimed);
+async fn steady<D: Desk>(desk: &D) -> Result<Result<State, Report>, Failure> {
+    let cluster = desk.cluster();
+    let state = desk.state().await?.unwrap_or_else(State::unclaimed);
     if state.writer.is_none() {
         return Ok(Err(Report::new(cluster, "refused", format!("no member has claimed {cluster} yet"))));
     }

@@ -4,7 +4,7 @@ use cloud::now_ms;
 use domain::events::{Function, meaning_for};
 use fleet::{Clients, Opened};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn, tracing};
-use reconcile::{Failure, Report, Turn, Waking};
+use reconcile::{Desk as _, Failure, Report, Turn, Waking};
 use rejoin_replica::{Pass, bring_back, repair};
 use serde_json::Value;
 
@@ -35,6 +35,10 @@ async fn handle(clients: &Clients, event: &Value, request: &str, deadline_ms: u6
                 bring_back(&mut pass).await
             }
             Opened::Led(outside) => repair(outside, &waking, &clients.silences, &turn).await,
+            Opened::Managed(outside) => {
+                let because = "AWS replaces the hosts of this cluster, and deploy-cluster its replicas".to_owned();
+                Ok(Report::new(outside.cluster(), "steady", because))
+            }
         })
         .await
 }

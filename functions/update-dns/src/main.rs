@@ -1,12 +1,12 @@
 //! The Lambda entry point of `update-dns`.
 
 use cloud::now_ms;
-use domain::events::{Function, meaning_for};
+use domain::events::{Function, Meaning, meaning_for};
 use fleet::{Clients, Opened};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn, tracing};
 use reconcile::{Failure, Outside, Report, Turn, Waking};
 use serde_json::Value;
-use update_dns::{Pass, follow_roles};
+use update_dns::{ManagedPass, Pass, follow_managed_roles, follow_roles};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -27,11 +27,16 @@ async fn handle(clients: &Clients, event: &Value, request: &str, deadline_ms: u6
     let meaning = meaning_for(Function::UpdateDns, &clients.fleet, event);
     // Lambda's retry comes with the same request id, maybe beside the first try: it is another pass.
     let turn = Turn { pass: format!("{request}-{at_ms}"), deadline_ms };
-    let waking = Waking { at_ms, by: meaning.to_string(), ..Waking::default() };
+    let by_schedule = meaning == Meaning::Schedule;
+    let waking = Waking { at_ms, by: meaning.to_string(), by_schedule, ..Waking::default() };
     clients
         .pass_over(&meaning, async |opened| match opened {
             Opened::Steered(outside) => follow(clients, outside, &waking, &turn).await,
             Opened::Led(outside) => follow(clients, outside, &waking, &turn).await,
+            Opened::Managed(outside) => {
+                let mut pass = ManagedPass::new(outside, waking.clone(), clients.silences.clone(), turn.clone());
+                follow_managed_roles(&mut pass).await
+            }
         })
         .await
 }

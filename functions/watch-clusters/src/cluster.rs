@@ -1,37 +1,31 @@
 //! Watching one cluster: a loop for each member, one for the state item, one
-//! for the login. None waits for another.
+//! for the login; where AWS runs it, one for RDS's word. None waits for another.
+
+mod instances;
+mod items;
 
 use crate::{
     Probed, World,
     event::Origin,
-    watch::{Act, Memory, Probe, Watch},
+    metrics::Sample,
+    watch::{Act, Answer, ManagedWatch, Memory, Probe, Watch},
 };
 use domain::{
-    card::{Card, Topology},
+    card::{Card, Registered},
     events::Function,
     failover::Sql,
+    managed::Described,
+    policy::Policy,
     state::State,
 };
-use reconcile::Failure;
+use instances::Instances;
+use items::{keep_login, keep_state};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{Notify, mpsc, watch},
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval, interval_at, sleep, timeout, timeout_at},
 };
-
-/// The state item is read so often, and at once when what is seen contradicts it.
-const STATE_EVERY: Duration = Duration::from_secs(5);
-
-/// What the writer's guard wrote of its disk is read so often.
-const GUARD_EVERY: Duration = Duration::from_secs(30);
-
-/// But no more often than this, whatever is seen.
-const STATE_AT_MOST_EVERY: Duration = Duration::from_secs(1);
-
-/// A login that was refused, or could not be read, is read again after this
-/// long: a wrong password must not turn into a storm of calls.
-const LOGIN_AT_MOST_EVERY: Duration = Duration::from_secs(10);
 
 /// One document of metrics in so much time.
 const METRICS_EVERY: Duration = Duration::from_secs(10);
@@ -61,15 +55,59 @@ pub(crate) struct Left<Access> {
 
 enum Heard {
     Probe(Probe),
-    State { state: Box<State>, asked_ms: u64, answered_ms: u64 },
+    Answer(Answer),
+    State { state: Box<State>, serves: bool, asked_ms: u64, answered_ms: u64 },
     Disk { member: String, full: bool },
+    Rds { described: Box<Described>, asked_ms: u64, answered_ms: u64 },
+}
+
+/// What is known of a cluster, by who runs its servers.
+enum Eyes {
+    Ec2(Watch),
+    Managed(ManagedWatch),
+}
+
+impl Eyes {
+    fn learn(&mut self, heard: Heard, now_ms: u64) -> Vec<Act> {
+        match (self, heard) {
+            (Eyes::Ec2(watch), Heard::Probe(probe)) => watch.probed(probe),
+            (Eyes::Ec2(watch), Heard::State { state, asked_ms, answered_ms, .. }) => {
+                watch.told_state(*state, asked_ms, answered_ms)
+            }
+            (Eyes::Ec2(watch), Heard::Disk { member, full }) => watch.told_disk(member, full, now_ms),
+            (Eyes::Managed(watch), Heard::Answer(answer)) => watch.probed(answer),
+            (Eyes::Managed(watch), Heard::State { state, serves, asked_ms, answered_ms }) => {
+                watch.told_state(*state, serves, asked_ms, answered_ms)
+            }
+            (Eyes::Managed(watch), Heard::Rds { described, asked_ms, answered_ms }) => {
+                watch.told_rds(*described, asked_ms, answered_ms)
+            }
+            // No loop of the one kind sends what the other knows.
+            (Eyes::Ec2(_), Heard::Answer(_) | Heard::Rds { .. })
+            | (Eyes::Managed(_), Heard::Probe(_) | Heard::Disk { .. }) => Vec::new(),
+        }
+    }
+
+    fn sample(&mut self, now_ms: u64) -> Option<Sample> {
+        match self {
+            Eyes::Ec2(watch) => watch.sample(),
+            Eyes::Managed(watch) => watch.sample(now_ms),
+        }
+    }
+
+    fn into_memory(self) -> Memory {
+        match self {
+            Eyes::Ec2(watch) => watch.into_memory(),
+            Eyes::Managed(watch) => watch.into_memory(),
+        }
+    }
 }
 
 /// Watches a cluster until the run's end. `offset` is its share of the first
 /// interval, so that the fleet's probes do not all begin in one instant.
 pub(crate) async fn watch_cluster<W: World>(
     run: Arc<Run<W>>,
-    card: Card,
+    card: Registered,
     left: Option<Left<W::Access>>,
     offset: Duration,
 ) -> Left<W::Access> {
@@ -80,41 +118,59 @@ pub(crate) async fn watch_cluster<W: World>(
     let mut loops = JoinSet::new();
     loops.spawn(keep_login(run.clone(), card.clone(), logins, refused.clone()));
     loops.spawn(keep_state(run.clone(), card.clone(), sender.clone(), stale.clone()));
-    for member in 0..card.members.len() {
-        let share = card.policy.probe_interval().mul_f64(member as f64 / card.members.len() as f64);
-        let prober =
-            Prober { run: run.clone(), card: card.clone(), member, login: login.clone(), refused: refused.clone() };
-        loops.spawn(prober.probe(offset + share, sender.clone()));
-    }
-    let mut watcher =
-        Watcher { run, calls: JoinSet::new(), stale, probes: 0, raised: 0, watch: Watch::new(card.clone(), memory) };
+    let prober = Prober { run: run.clone(), login: login.clone(), refused };
+    let name = card.cluster().to_owned();
+    let (eyes, mut instances) = match card {
+        Registered::Ec2(card) => {
+            for place in 0..card.members.len() {
+                let share = card.policy.probe_interval().mul_f64(place as f64 / card.members.len() as f64);
+                let asks = Member { card: card.clone(), place };
+                loops.spawn(prober.clone().probe(asks, offset + share, sender.clone()));
+            }
+            (Eyes::Ec2(Watch::new(card, memory)), None)
+        }
+        Registered::Managed(card) => {
+            let instances = Instances::watch(prober, card.clone(), sender.clone(), &mut loops);
+            (Eyes::Managed(ManagedWatch::new(card, memory)), Some(instances))
+        }
+    };
+    let mut watcher = Watcher { run, name, calls: JoinSet::new(), stale, probes: 0, raised: 0, eyes };
     let mut metrics = interval_at(Instant::now() + METRICS_EVERY, METRICS_EVERY);
-    while let Ok(next) = timeout_at(watcher.run.until, async {
-        tokio::select! {
-            next = heard.recv() => next,
-            _ = metrics.tick() => None,
+    loop {
+        if let (Some(instances), Eyes::Managed(watch)) = (&mut instances, &watcher.eyes) {
+            instances.are(watch.endpoints(), &mut loops);
         }
-    })
-    .await
-    {
-        match next {
-            Some(heard) => watcher.hear(&card, heard),
-            None => watcher.measure(&card),
+        let next = timeout_at(watcher.run.until, async {
+            tokio::select! {
+                next = heard.recv() => next,
+                _ = metrics.tick() => None,
+            }
+        });
+        match next.await {
+            Ok(Some(heard)) => {
+                if watcher.hear(heard) {
+                    instances.iter().for_each(Instances::ask_rds);
+                }
+            }
+            Ok(None) => watcher.measure(),
+            Err(_) => break,
         }
     }
-    watcher.measure(&card);
+    watcher.measure();
     drop(loops);
     let mut calls = watcher.calls;
     if timeout(LAST_CALLS, async { while calls.join_next().await.is_some() {} }).await.is_err() {
-        tracing::error!("{}: the run ended before another function could be woken", card.cluster);
+        tracing::error!("{}: the run ended before another function could be woken", watcher.name);
     }
     let access = login.borrow().clone();
-    Left { memory: watcher.watch.into_memory(), access, probes: watcher.probes, raised: watcher.raised }
+    Left { memory: watcher.eyes.into_memory(), access, probes: watcher.probes, raised: watcher.raised }
 }
 
 struct Watcher<W> {
     run: Arc<Run<W>>,
-    watch: Watch,
+    /// The cluster.
+    name: String,
+    eyes: Eyes,
     /// Wake-ups under way: a slow one holds up nothing.
     calls: JoinSet<()>,
     stale: Arc<Notify>,
@@ -123,23 +179,20 @@ struct Watcher<W> {
 }
 
 impl<W: World> Watcher<W> {
-    fn hear(&mut self, card: &Card, heard: Heard) {
-        let acts = match heard {
-            Heard::Probe(probe) => {
-                self.probes += 1;
-                self.watch.probed(probe)
-            }
-            Heard::Disk { member, full } => self.watch.told_disk(member, full, self.run.world.now_ms()),
-            Heard::State { state, asked_ms, answered_ms } => self.watch.told_state(*state, asked_ms, answered_ms),
-        };
+    /// Whether what is known is in doubt now.
+    fn hear(&mut self, heard: Heard) -> bool {
+        self.probes += u64::from(matches!(heard, Heard::Probe(_) | Heard::Answer(_)));
+        let acts = self.eyes.learn(heard, self.run.world.now_ms());
         while self.calls.try_join_next().is_some() {}
+        let doubt = acts.contains(&Act::ReadState);
         for act in acts {
-            self.act(&card.cluster, act);
+            self.act(act);
         }
+        doubt
     }
 
-    fn act(&mut self, cluster: &str, act: Act) {
-        let now = self.run.world.now_ms();
+    fn act(&mut self, act: Act) {
+        let (now, cluster) = (self.run.world.now_ms(), self.name.as_str());
         let (function, event) = match act {
             Act::ReadState => return self.stale.notify_one(),
             Act::Suspect(found) => {
@@ -165,120 +218,95 @@ impl<W: World> Watcher<W> {
         });
     }
 
-    fn measure(&mut self, card: &Card) {
-        if let Some(sample) = self.watch.sample() {
-            let world = &self.run.world;
-            world.measured(&sample.document(world.now_ms(), &self.run.fleet, &card.cluster));
+    fn measure(&mut self) {
+        let world = &self.run.world;
+        if let Some(sample) = self.eyes.sample(world.now_ms()) {
+            world.measured(&sample.document(world.now_ms(), &self.run.fleet, &self.name));
         }
     }
 }
 
-/// What it takes to probe one member.
+/// What it takes to probe an instance, again and again.
 struct Prober<W: World> {
     run: Arc<Run<W>>,
-    card: Card,
-    /// Its place in the card.
-    member: usize,
     login: watch::Receiver<Option<W::Access>>,
     refused: Arc<Notify>,
 }
 
+impl<W: World> Clone for Prober<W> {
+    fn clone(&self) -> Self {
+        Prober { run: self.run.clone(), login: self.login.clone(), refused: self.refused.clone() }
+    }
+}
+
+/// What one probe found, and when.
+struct Found {
+    asked_ms: u64,
+    took_ms: u64,
+    sql: Sql,
+}
+
+/// Whom a prober asks, and in whose name it tells.
+trait Asks<W: World>: Send + Sync + 'static {
+    fn policy(&self) -> Policy;
+    fn ask(&self, world: &W, login: &W::Access) -> impl Future<Output = Probed> + Send;
+    fn heard(&self, found: Found) -> Heard;
+}
+
+/// A member of a cluster on EC2.
+struct Member {
+    card: Card,
+    /// Its place in the card.
+    place: usize,
+}
+
+impl<W: World> Asks<W> for Member {
+    fn policy(&self) -> Policy {
+        self.card.policy
+    }
+
+    async fn ask(&self, world: &W, login: &W::Access) -> Probed {
+        match self.card.members.get(self.place) {
+            Some(member) => world.probe(login, &self.card, member).await,
+            None => Probed { sql: Sql::NotAsked, login_refused: false },
+        }
+    }
+
+    fn heard(&self, Found { asked_ms, took_ms, sql }: Found) -> Heard {
+        Heard::Probe(Probe { member: self.place, asked_ms, took_ms, sql })
+    }
+}
+
 impl<W: World> Prober<W> {
-    /// Probes the member at every interval, for ever.
-    async fn probe(mut self, offset: Duration, heard: mpsc::UnboundedSender<Heard>) {
+    /// Asks at every interval, for ever.
+    async fn probe(mut self, asks: impl Asks<W>, offset: Duration, heard: mpsc::UnboundedSender<Heard>) {
         // An error means that the run is over: then this loop is over too.
         if self.login.wait_for(Option::is_some).await.is_err() {
             return;
         }
         sleep(offset).await;
-        let mut ticks = interval(self.card.policy.probe_interval());
+        let limit = asks.policy().probe_timeout() + PROBE_MARGIN;
+        let mut ticks = interval(asks.policy().probe_interval());
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             ticks.tick().await;
             let (asked_ms, asked) = (self.run.world.now_ms(), Instant::now());
-            let sql = self.look().await;
+            let login = self.login.borrow().clone();
+            let Some(login) = login else { continue };
+            let sql = match timeout(limit, asks.ask(&self.run.world, &login)).await {
+                Ok(Probed { sql, login_refused }) => {
+                    if login_refused {
+                        self.refused.notify_one();
+                    }
+                    sql
+                }
+                Err(_) => Sql::Silent(format!("a probe did not end within {} ms", limit.as_millis())),
+            };
             let took_ms = u64::try_from(asked.elapsed().as_millis()).unwrap_or(u64::MAX);
-            let probe = Probe { member: self.member, asked_ms, took_ms, sql };
-            if heard.send(Heard::Probe(probe)).is_err() {
+            if heard.send(asks.heard(Found { asked_ms, took_ms, sql })).is_err() {
                 return;
             }
         }
-    }
-
-    async fn look(&self) -> Sql {
-        let login = self.login.borrow().clone();
-        let (Some(login), Some(member)) = (login, self.card.members.get(self.member)) else { return Sql::NotAsked };
-        let limit = self.card.policy.probe_timeout() + PROBE_MARGIN;
-        match timeout(limit, self.run.world.probe(&login, &self.card, member)).await {
-            Ok(Probed { sql, login_refused }) => {
-                if login_refused {
-                    self.refused.notify_one();
-                }
-                sql
-            }
-            Err(_) => Sql::Silent(format!("a probe did not end within {} ms", limit.as_millis())),
-        }
-    }
-}
-
-/// Reads the login once, and again when it was refused.
-async fn keep_login<W: World>(
-    run: Arc<Run<W>>,
-    card: Card,
-    logins: watch::Sender<Option<W::Access>>,
-    refused: Arc<Notify>,
-) {
-    let mut problem = String::new();
-    loop {
-        match run.world.access(&card).await {
-            Ok(access) => {
-                logins.send_replace(Some(access));
-                problem.clear();
-            }
-            Err(failure) => {
-                let fate = if logins.borrow().is_some() { "goes on with the last login" } else { "is not watched" };
-                tell(&mut problem, format!("{} {fate}: {}", card.cluster, failure.story()));
-            }
-        }
-        sleep(LOGIN_AT_MOST_EVERY).await;
-        if problem.is_empty() {
-            refused.notified().await;
-            tracing::warn!("{}: login refused; reading its secret again", card.cluster);
-        }
-    }
-}
-
-/// Reads the state item at every turn, and when it is called stale.
-async fn keep_state<W: World>(run: Arc<Run<W>>, card: Card, heard: mpsc::UnboundedSender<Heard>, stale: Arc<Notify>) {
-    let cluster = &card.cluster;
-    // I15: nobody claims a cluster of Patroni's, and none of its members has a boot guard.
-    let led = card.topology == Topology::Ec2Patroni;
-    let (mut problem, mut next_guard) = (String::new(), Instant::now());
-    loop {
-        let asked_ms = run.world.now_ms();
-        let read: Result<Option<State>, Failure> = run.world.state(cluster).await;
-        match read.map(|state| if led { state.or_else(|| Some(State::unclaimed())) } else { state }) {
-            Ok(Some(state)) => {
-                problem.clear();
-                let (state, answered_ms) = (Box::new(state), run.world.now_ms());
-                let writer = state.writer.clone();
-                if heard.send(Heard::State { state, asked_ms, answered_ms }).is_err() {
-                    return;
-                }
-                if let Some(member) = writer.filter(|_| !led && Instant::now() >= next_guard) {
-                    next_guard = Instant::now() + GUARD_EVERY;
-                    // What cannot be read now is read in a minute.
-                    if let Ok(Some(guard)) = run.world.guard(cluster, &member).await {
-                        drop(heard.send(Heard::Disk { member, full: guard.says_disk_full(run.world.now_ms()) }));
-                    }
-                }
-            }
-            // Not claimed yet: there is no writer to suspect.
-            Ok(None) => problem.clear(),
-            Err(failure) => tell(&mut problem, format!("{cluster}: its writer is not known anew: {}", failure.story())),
-        }
-        sleep(STATE_AT_MOST_EVERY).await;
-        drop(timeout(STATE_EVERY - STATE_AT_MOST_EVERY, stale.notified()).await);
     }
 }
 

@@ -7,6 +7,7 @@ use std::{collections::BTreeSet, fmt};
 /// every time: what cannot be cured must not wake a function all day.
 pub(crate) const TELL_AGAIN_MS: u64 = 10_000;
 const TELL_AGAIN_AT_LAST_MS: u64 = 300_000;
+const TELL_BUSY_AGAIN_MS: u64 = 60_000;
 
 /// What comes and goes by itself is told only when it has lasted this long: a
 /// restart of PostgreSQL, or a stream that breaks and is back.
@@ -35,14 +36,18 @@ pub(crate) enum Finding {
     MemberDown(String),
     /// A member that is not the writer does not answer at all; only where Patroni leads.
     MemberSilent(String),
-    /// Patroni has made this member leader, and the state item names another.
+    /// Patroni or AWS has made this member leader, and the state item names another.
     LeaderMoved(String),
-    /// Patroni has made this member leader, and the state item names nobody.
+    /// Patroni or AWS has made this member leader, and the state item names nobody.
     NotAdopted(String),
     /// The pause that was asked for is over, and Patroni may not know it.
     PauseOver,
     /// A member that was down streams from the writer.
     MemberBack(String),
+    /// RDS does not know the writer of record any more.
+    WriterGone(String),
+    /// For a minute RDS has called this database busy, or worse.
+    DatabaseBusy(String),
     /// Other standbys than before can be read from: the names of those that
     /// stream from the writer and answer.
     ReadersChanged(BTreeSet<String>),
@@ -65,6 +70,8 @@ impl Finding {
             Finding::NotAdopted(_) => "Understudy Not Adopted",
             Finding::PauseOver => "Understudy Pause Over",
             Finding::MemberBack(_) => "Understudy Member Back",
+            Finding::WriterGone(_) => "Understudy Writer Gone",
+            Finding::DatabaseBusy(_) => "Understudy Database Busy",
             Finding::ReadersChanged(_) => "Understudy Readers Changed",
         }
     }
@@ -91,7 +98,9 @@ impl Finding {
             | Finding::MemberSilent(id)
             | Finding::LeaderMoved(id)
             | Finding::NotAdopted(id)
-            | Finding::MemberBack(id) => Some(id),
+            | Finding::MemberBack(id)
+            | Finding::WriterGone(id)
+            | Finding::DatabaseBusy(id) => Some(id),
         }
     }
 
@@ -110,7 +119,11 @@ impl Finding {
     pub(crate) fn longest_gap_ms(&self) -> u64 {
         match self {
             // Clients may be waiting for it.
-            Finding::ChangeUnfinished | Finding::LeaderMoved(_) | Finding::NotAdopted(_) => TELL_AGAIN_MS,
+            Finding::ChangeUnfinished | Finding::LeaderMoved(_) | Finding::NotAdopted(_) | Finding::WriterGone(_) => {
+                TELL_AGAIN_MS
+            }
+            // Whoever looks notes since when: a note that nobody confirms is forgotten.
+            Finding::DatabaseBusy(_) => TELL_BUSY_AGAIN_MS,
             _ => TELL_AGAIN_AT_LAST_MS,
         }
     }
@@ -134,6 +147,8 @@ impl fmt::Display for Finding {
             Finding::LeaderMoved(id) => write!(f, "{id} leads, and the state item names another writer"),
             Finding::NotAdopted(id) => write!(f, "{id} leads, and the state item names no writer"),
             Finding::PauseOver => f.write_str("the pause that was asked for is over"),
+            Finding::WriterGone(id) => write!(f, "RDS does not know {id}, the writer of the state item, any more"),
+            Finding::DatabaseBusy(id) => write!(f, "RDS has not called {id} available for a minute"),
             Finding::MemberBack(id) => write!(f, "{id} was down and streams from the writer again"),
             Finding::ReadersChanged(names) if names.is_empty() => f.write_str("no standby can be read from any more"),
             Finding::ReadersChanged(names) => {

@@ -28,6 +28,13 @@
 //! | `Understudy Member Down` | to `rejoin-replica`: the port of a member that is not the writer refuses; where Patroni leads also: for 10 s, it does not answer | `member`, `problem` |
 //! | `Understudy Member Back` | to `rejoin-replica`: for 10 s, a member that was told to be down streams from the writer | `member`, `problem` |
 //! | `Understudy Readers Changed` | to `update-dns`: for 10 s, other standbys than before stream from the writer and answer | `problem` |
+//! | `Understudy Writer Gone` | RDS does not know the writer of record any more | `member`, `problem` |
+//! | `Understudy Database Busy` | for 60 s, RDS has called an instance or a DB cluster something else than available; again every minute | `member`, `problem` |
+//!
+//! Where AWS runs the cluster, RDS is asked every 30 s and in doubt; every instance that it knows is probed behind its
+//! endpoint. Of the table above, frozen and astray standbys, full disks, waiting commits, published sets and members
+//! that are down are not found there: those are AWS's. A Serverless v2 cluster that may pause at 0 ACU is not probed at
+//! all: whoever asks it wakes it. And where another Region serves, nothing is found.
 //!
 //! Where Patroni leads (I15), nothing is found about frozen or astray standbys, disks of guards, waiting commits and
 //! published sets: those are Patroni's.
@@ -46,9 +53,10 @@ pub use event::Origin;
 pub use run::{Report, Watcher};
 
 use domain::{
-    card::{Card, CardMember},
+    card::{Card, CardMember, ManagedCard, Registered},
     events::Function,
     failover::Sql,
+    managed::Described,
     state::{GuardSeen, State},
 };
 use reconcile::Failure;
@@ -56,11 +64,14 @@ use serde_json::Value;
 
 /// What this function may call, in IAM's words: the same set as its policy in
 /// `infra/template.yaml`, proven equal by a test.
-pub const CALLS: [&str; 5] = [
+pub const CALLS: [&str; 8] = [
     "dynamodb:GetItem",
     // By Secrets Manager, for secrets with a key of their owner's.
     "kms:Decrypt",
     "lambda:InvokeFunction",
+    "rds:DescribeDBClusters",
+    "rds:DescribeDBInstances",
+    "rds:DescribeGlobalClusters",
     "secretsmanager:GetSecretValue",
     "ssm:GetParametersByPath",
 ];
@@ -77,10 +88,24 @@ pub trait World: Send + Sync + 'static {
     fn cards(&self) -> impl Future<Output = Result<Cards, Failure>> + Send;
 
     /// Reads the secret with which a cluster's members are asked.
-    fn access(&self, card: &Card) -> impl Future<Output = Result<Self::Access, Failure>> + Send;
+    fn access(&self, card: &Registered) -> impl Future<Output = Result<Self::Access, Failure>> + Send;
 
     /// Looks at one member.
     fn probe(&self, access: &Self::Access, card: &Card, member: &CardMember) -> impl Future<Output = Probed> + Send;
+
+    /// Asks RDS about a cluster that AWS runs.
+    fn describe(&self, card: &ManagedCard) -> impl Future<Output = Result<Described, Failure>> + Send;
+
+    /// Looks at one instance of such a cluster, behind the name of its endpoint.
+    fn probe_endpoint(
+        &self,
+        access: &Self::Access,
+        card: &ManagedCard,
+        endpoint: &str,
+    ) -> impl Future<Output = Probed> + Send;
+
+    /// Reads whether this Region serves a cluster that has two.
+    fn serves(&self, card: &ManagedCard) -> impl Future<Output = Result<bool, Failure>> + Send;
 
     /// Reads a cluster's state item.
     fn state(&self, cluster: &str) -> impl Future<Output = Result<Option<State>, Failure>> + Send;
@@ -99,7 +124,7 @@ pub trait World: Send + Sync + 'static {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cards {
     /// The cards.
-    pub cards: Vec<Card>,
+    pub cards: Vec<Registered>,
     /// Parameters that should be cards and are not, each with the reason.
     pub unreadable: Vec<(String, String)>,
 }

@@ -15,8 +15,8 @@ const MOST_VALUES: usize = 100;
 /// What the probes since the last document found of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Sample {
-    /// Whether the last probe of the writer found it out of recovery.
-    pub writer_up: bool,
+    /// Whether the last probe of the writer found it out of recovery; `None` where another Region serves.
+    pub writer_up: Option<bool>,
     /// Members that answered their last probe, whatever they answered.
     pub members_up: usize,
     /// Log that the standby furthest behind lacks; `None` when unknown.
@@ -28,10 +28,11 @@ pub(crate) struct Sample {
 impl Sample {
     /// The document of one cluster.
     pub(crate) fn document(&self, now_ms: u64, fleet: &str, cluster: &str) -> Value {
-        let mut values = vec![
-            ("WriterUp", "Count", json!(u8::from(self.writer_up))),
-            ("MembersUp", "Count", json!(self.members_up)),
-        ];
+        let mut values = Vec::new();
+        if let Some(up) = self.writer_up {
+            values.push(("WriterUp", "Count", json!(u8::from(up))));
+        }
+        values.push(("MembersUp", "Count", json!(self.members_up)));
         if let Some(bytes) = self.lag_bytes {
             values.push(("ReplicationLagBytes", "Bytes", json!(bytes)));
         }
@@ -66,7 +67,7 @@ mod tests {
 
     #[test]
     fn a_cluster_in_the_specified_form() {
-        let sample = Sample { writer_up: true, members_up: 3, lag_bytes: Some(4096), probe_ms: vec![12, 15] };
+        let sample = Sample { writer_up: Some(true), members_up: 3, lag_bytes: Some(4096), probe_ms: vec![12, 15] };
         let expected = json!({
             "_aws": {
                 "Timestamp": 1_795_230_730_123_u64,
@@ -89,7 +90,7 @@ mod tests {
 
     #[test]
     fn what_is_unknown_is_left_out_and_what_is_long_is_cut() {
-        let mut sample = Sample { writer_up: false, members_up: 0, lag_bytes: None, probe_ms: vec![] };
+        let mut sample = Sample { writer_up: Some(false), members_up: 0, lag_bytes: None, probe_ms: vec![] };
         let document = sample.document(0, "prod", "orders");
         assert_eq!(document["WriterUp"], 0);
         assert_eq!((document.get("ReplicationLagBytes"), document.get("ProbeMs")), (None, None));

@@ -6,7 +6,10 @@ use crate::{
     event::Origin,
     metrics,
 };
-use domain::card::Card;
+use domain::{
+    card::{Card, Registered},
+    policy::Policy,
+};
 use reconcile::Failure;
 use serde::Serialize;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -76,9 +79,9 @@ impl<W: World> Watcher<W> {
         }
         let mut clusters = JoinSet::new();
         for (place, card) in found.cards.iter().enumerate() {
-            let left = last.clusters.remove(&card.cluster);
+            let left = last.clusters.remove(card.cluster());
             let work = watch_cluster(run.clone(), card.clone(), left, offset(card, place, found.cards.len()));
-            let name = card.cluster.clone();
+            let name = card.cluster().to_owned();
             clusters.spawn(async move { (name, work.await) });
         }
         // Clusters without a card any more are forgotten.
@@ -129,7 +132,10 @@ impl<W: World> Watcher<W> {
 
 /// A cluster's share of its first interval: a fleet's probes are spread over
 /// it, and not all TLS handshakes begin in one instant.
-fn offset(card: &Card, place: usize, clusters: usize) -> Duration {
-    let members = card.members.len().max(1);
-    card.policy.probe_interval().mul_f64(place as f64 / (clusters * members) as f64)
+fn offset(card: &Registered, place: usize, clusters: usize) -> Duration {
+    let (members, policy): (usize, &Policy) = match card {
+        Registered::Ec2(card) => (card.members.len(), &card.policy),
+        Registered::Managed(card) => (card.instances.len(), &card.policy),
+    };
+    policy.probe_interval().mul_f64(place as f64 / (clusters * members.max(1)) as f64)
 }

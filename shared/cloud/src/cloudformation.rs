@@ -1,8 +1,10 @@
 //! Stacks and change sets.
 
+mod change;
 mod events;
 mod stacks;
 
+pub use change::{Change, Detail};
 pub use events::Event;
 pub use stacks::{Resource, Unsettled};
 
@@ -15,8 +17,8 @@ use aws_sdk_cloudformation::{
     error::ProvideErrorMetadata,
     primitives::DateTime,
     types::{
-        Capability, ChangeSetStatus, ChangeSetSummary, ChangeSetType, ExecutionStatus, Parameter, ResourceChange,
-        StackStatus, Tag, TemplateStage,
+        Capability, ChangeSetStatus, ChangeSetSummary, ChangeSetType, ExecutionStatus, Parameter, StackStatus, Tag,
+        TemplateStage,
     },
 };
 use reconcile::Failure;
@@ -68,21 +70,6 @@ pub enum ChangeSet {
     Ready(Vec<Change>),
     /// It was executed, or another one was.
     Over,
-}
-
-/// What a change set would do to one resource.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
-    /// `Add`, `Modify`, `Remove`, `Import` or `Dynamic`.
-    pub action: String,
-    /// The resource's name in the template.
-    pub logical_id: String,
-    /// Its type.
-    pub kind: String,
-    /// `True`, `False` or `Conditional`, where it is modified.
-    pub replacement: Option<String>,
-    /// Names of the properties that differ, or of the attribute (`Tags`, `Metadata`).
-    pub targets: Vec<String>,
 }
 
 /// A change set that is neither executed nor obsolete.
@@ -151,8 +138,25 @@ impl CloudFormation {
     /// [`Failure`] of `cloudformation:GetTemplate`; [`Failure::Broken`] also for
     /// a template that is not JSON: not of Understudy's making.
     pub async fn template(&self, stack: &str) -> Result<serde_json::Value, Failure> {
-        let what = format!("the template of stack {stack}");
-        let request = self.0.get_template().stack_name(stack).template_stage(TemplateStage::Original);
+        self.template_of(stack, None).await
+    }
+
+    /// The template that a change set was made with, as JSON.
+    ///
+    /// # Errors
+    ///
+    /// As [`CloudFormation::template`].
+    pub async fn change_set_template(&self, stack: &str, name: &str) -> Result<serde_json::Value, Failure> {
+        self.template_of(stack, Some(name)).await
+    }
+
+    async fn template_of(&self, stack: &str, change_set: Option<&str>) -> Result<serde_json::Value, Failure> {
+        let what = match change_set {
+            Some(name) => format!("the template of change set {name} of {stack}"),
+            None => format!("the template of stack {stack}"),
+        };
+        let request = self.0.get_template().stack_name(stack).set_change_set_name(change_set.map(str::to_owned));
+        let request = request.template_stage(TemplateStage::Original);
         let output = request.send().await.map_err(|error| classify(TEMPLATE, subject(&what), error))?;
         serde_json::from_str(output.template_body().unwrap_or_default())
             .map_err(|error| Failure::Broken { call: TEMPLATE, what: format!("{what} is not JSON: {error}") })
@@ -199,7 +203,7 @@ impl CloudFormation {
                 Phase::Ready => {}
                 Phase::Other(change_set) => return Ok(Some(change_set)),
             }
-            changes.extend(output.changes().iter().filter_map(|change| change.resource_change()).map(change));
+            changes.extend(output.changes().iter().filter_map(|change| change.resource_change()).map(change::read));
             token = output.next_token;
             if token.is_none() {
                 return Ok(Some(ChangeSet::Ready(changes)));
@@ -335,25 +339,6 @@ fn phase(status: Option<&ChangeSetStatus>, execution: Option<&ExecutionStatus>, 
         (Some(ChangeSetStatus::CreateComplete), Some(ExecutionStatus::Unavailable) | None) => ChangeSet::Pending,
         _ => ChangeSet::Over,
     })
-}
-
-fn change(change: &ResourceChange) -> Change {
-    let mut targets: Vec<String> = Vec::new();
-    for target in change.details().iter().filter_map(|detail| detail.target()) {
-        let attribute = target.attribute().map(|attribute| attribute.as_str());
-        // A property by its name, anything else (tags, metadata, policies) by what it is.
-        let name = target.name().filter(|_| attribute.is_none_or(|attribute| attribute == "Properties")).or(attribute);
-        targets.extend(name.map(str::to_owned));
-    }
-    targets.sort_unstable();
-    targets.dedup();
-    Change {
-        action: change.action().map(|action| action.as_str().to_owned()).unwrap_or_default(),
-        logical_id: change.logical_resource_id().unwrap_or_default().to_owned(),
-        kind: change.resource_type().unwrap_or_default().to_owned(),
-        replacement: change.replacement().map(|replacement| replacement.as_str().to_owned()),
-        targets,
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! How every client calls: time-outs and retries.
 
-use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use std::time::{Duration, SystemTime};
 
 /// A connection inside a Region is made in milliseconds; a host that has not
@@ -28,6 +28,19 @@ const LONGEST_BACKOFF: Duration = Duration::from_millis(500);
 /// time-outs and retries that a pass of seconds needs.
 pub async fn load() -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts()).retry_config(retries()).load().await
+}
+
+/// What is asked of another Region is used when it comes, and never waited for: one attempt, this long. A round trip
+/// between continents takes a fifth of a second, with TLS four of them.
+const FAR: Duration = Duration::from_millis(2_500);
+
+/// The same credentials for another Region, with little patience: it may be gone.
+#[must_use]
+pub fn in_region(config: &SdkConfig, region: &str) -> SdkConfig {
+    let timeouts =
+        TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(FAR).operation_timeout(FAR).build();
+    let builder = config.clone().into_builder().region(Region::new(region.to_owned())).timeout_config(timeouts);
+    builder.retry_config(RetryConfig::disabled()).build()
 }
 
 /// Milliseconds since 1970, by this machine's clock.

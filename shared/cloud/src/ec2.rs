@@ -1,4 +1,6 @@
-//! Hosts of members.
+//! Hosts of members, and network ACLs in a file of their own.
+
+mod acl;
 
 use crate::{
     SdkConfig,

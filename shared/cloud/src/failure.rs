@@ -69,12 +69,16 @@ fn meaning(code: &str) -> Meaning {
         | "UnrecognizedClientException" => Meaning::Denied,
         "InvalidInstanceID.Malformed"
         | "InvalidInstanceID.NotFound"
+        | "InvalidNetworkAclID.NotFound"
+        | "NoSuchHealthCheck"
         | "NoSuchHostedZone"
+        | "NoSuchResourceException"
         | "NotFound"
         | "NotFoundException"
         | "ParameterNotFound"
         | "ResourceNotFoundException" => Meaning::Missing,
-        "InvalidAction"
+        "DisabledException"
+        | "InvalidAction"
         | "InvalidInput"
         | "InvalidParameter"
         | "InvalidParameterCombination"
@@ -83,11 +87,14 @@ fn meaning(code: &str) -> Meaning {
         | "InvalidParameterValueException"
         | "InvalidRequestContentException"
         | "InvalidRequestException"
+        | "KMSInvalidStateException"
         | "RequestTooLargeException"
         | "SerializationException"
         | "ValidationError"
         | "ValidationException" => Meaning::Malformed,
-        "ConditionalCheckFailedException" | "ResourceExistsException" => Meaning::LostRace,
+        "ConditionalCheckFailedException" | "InvalidAssociationID.NotFound" | "ResourceExistsException" => {
+            Meaning::LostRace
+        }
         _ => Meaning::Passing,
     }
 }

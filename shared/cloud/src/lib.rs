@@ -6,12 +6,16 @@
 //! came too late, or can never succeed as things are.
 
 pub mod cloudformation;
+pub mod cloudwatch;
 mod config;
 pub mod ec2;
 pub mod environment;
 mod failure;
+pub mod kms;
 pub mod lambda;
 pub mod network;
+pub mod quotas;
+pub mod rds;
 pub mod route53;
 pub mod s3;
 pub mod secrets;
@@ -24,4 +28,4 @@ pub mod state;
 mod replay;
 
 pub use aws_config::SdkConfig;
-pub use config::{load, now_ms};
+pub use config::{in_region, load, now_ms};

@@ -36,6 +36,8 @@ pub(crate) enum Reply {
     Headed(u16, Vec<(&'static str, &'static str)>),
     /// As [`Reply::Http`], made from the request.
     Made(fn(&Asked) -> (u16, String)),
+    /// Bytes of the CBOR protocol (`smithy-protocol: rpc-v2-cbor`), well or as an error.
+    Cbor(u16, Vec<u8>),
     /// Nothing, ever.
     Silence,
     /// The connection breaks.
@@ -131,7 +133,8 @@ impl HttpConnector for Replay {
         let asked = Asked {
             method: request.method().to_owned(),
             uri: request.uri().to_owned(),
-            body: String::from_utf8(request.body().bytes().unwrap_or_default().to_vec()).unwrap(),
+            // Of a binary protocol, the names in it can still be read.
+            body: String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned(),
             headers: request.headers().iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         };
         self.asked.lock().unwrap().push(asked.clone());
@@ -153,6 +156,12 @@ impl HttpConnector for Replay {
             Reply::Made(make) => {
                 let (status, body) = make(&asked);
                 respond(status, body)
+            }
+            Reply::Cbor(status, bytes) => {
+                let mut response = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(bytes));
+                response.headers_mut().insert("smithy-protocol", "rpc-v2-cbor");
+                response.headers_mut().insert("content-type", "application/cbor");
+                HttpConnectorFuture::ready(Ok(response))
             }
             Reply::Silence => HttpConnectorFuture::new(std::future::pending()),
             Reply::Broken => HttpConnectorFuture::ready(Err(ConnectorError::io("connection reset by peer".into()))),

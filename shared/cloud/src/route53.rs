@@ -7,7 +7,11 @@
 //! Its API allows 5 requests a second to a whole account: a look costs one
 //! request in the usual case, where the three records lie side by side.
 
+mod names;
+mod pair;
 mod sets;
+
+pub use pair::PairSeen;
 
 use crate::{
     SdkConfig,
@@ -59,7 +63,7 @@ impl Route53 {
                 continue;
             }
             // The page begins with this record, if it exists; the others usually follow.
-            let page = self.page(records, name, kind).await?;
+            let page = self.page(records, name, kind, PAGE).await?;
             for (place, (name, kind)) in wanted.iter().enumerate() {
                 if let Some(set) = page.iter().find(|set| sets::is(set, name, kind)) {
                     let problem = |what| Failure::Broken { call: LIST, what: format!("record {kind} {name} {what}") };
@@ -79,9 +83,10 @@ impl Route53 {
         records: &Records,
         name: &str,
         kind: &RrType,
+        most: i32,
     ) -> Result<Vec<aws_sdk_route53::types::ResourceRecordSet>, Failure> {
         let request = self.0.list_resource_record_sets().hosted_zone_id(&records.zone_id);
-        let request = request.start_record_name(name).start_record_type(kind.clone()).max_items(PAGE);
+        let request = request.start_record_name(name).start_record_type(kind.clone()).max_items(most);
         let what = zone(records);
         let output = request.send().await.map_err(|error| classify(LIST, subject(&what), error))?;
         Ok(output.resource_record_sets)

@@ -2,13 +2,14 @@
 //! of its own.
 
 mod command;
+mod standbys;
 
 use crate::{
     SdkConfig,
     failure::{Subject, classify},
 };
 use aws_sdk_ssm::types::Parameter;
-use domain::card::Card;
+use domain::card::{Card, Registered};
 use reconcile::Failure;
 
 /// The shape of cards that this code reads.
@@ -25,7 +26,7 @@ pub struct Ssm(aws_sdk_ssm::Client);
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cards {
     /// The cards, sorted by cluster.
-    pub cards: Vec<Card>,
+    pub cards: Vec<Registered>,
     /// Parameters in the folder of cards that are no card.
     pub unreadable: Vec<Unreadable>,
 }
@@ -73,7 +74,7 @@ impl Ssm {
                 }
             }
         }
-        found.cards.sort_by(|one, other| one.cluster.cmp(&other.cluster));
+        found.cards.sort_by(|one, other| one.cluster().cmp(other.cluster()));
         Ok(found)
     }
 
@@ -83,7 +84,7 @@ impl Ssm {
     ///
     /// [`Failure`] of `ssm:GetParameter`; [`Failure::Broken`] also when the
     /// parameter is no card.
-    pub async fn card(&self, fleet: &str, cluster: &str) -> Result<Option<Card>, Failure> {
+    pub async fn card(&self, fleet: &str, cluster: &str) -> Result<Option<Registered>, Failure> {
         const CALL: &str = "ssm:GetParameter";
         let name = Card::parameter(fleet, cluster);
         let what = format!("parameter {name}");
@@ -100,7 +101,7 @@ impl Ssm {
     }
 }
 
-fn read(fleet: &str, parameter: &Parameter) -> Result<Card, Unreadable> {
+fn read(fleet: &str, parameter: &Parameter) -> Result<Registered, Unreadable> {
     let name = parameter.name().unwrap_or_default();
     let unreadable = |problem: String| Unreadable { parameter: name.to_owned(), problem };
     let text = parameter.value().unwrap_or_default();
@@ -111,11 +112,11 @@ fn read(fleet: &str, parameter: &Parameter) -> Result<Card, Unreadable> {
         Some(version) => return Err(unreadable(format!("it has version {version}; this Understudy reads {VERSION}"))),
         None => return Err(unreadable("it has no version".to_owned())),
     }
-    let card: Card = serde_json::from_value(value).map_err(|error| unreadable(error.to_string()))?;
-    let expected = Card::parameter(fleet, &card.cluster);
+    let card: Registered = serde_json::from_value(value).map_err(|error| unreadable(error.to_string()))?;
+    let expected = Card::parameter(fleet, card.cluster());
     // A card copied to another name would make one cluster be looked after twice.
-    if card.fleet != fleet || expected != name {
-        return Err(unreadable(format!("it is the card of cluster {} of fleet {}", card.cluster, card.fleet)));
+    if card.fleet() != fleet || expected != name {
+        return Err(unreadable(format!("it is the card of cluster {} of fleet {}", card.cluster(), card.fleet())));
     }
     Ok(card)
 }

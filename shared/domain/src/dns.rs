@@ -8,6 +8,8 @@
 //! is at the cluster, and a record of a later epoch than the state item's is
 //! left to a person.
 
+pub mod managed;
+
 use crate::{
     decision::Decision,
     failover::{Lease, Member, Observed, Page, Seen, Sql},
@@ -218,18 +220,23 @@ impl Reason {
         let host = writer.map_or_else(String::new, |writer| {
             format!("; meanwhile clients can use host={} target_session_attrs=read-write", writer.card.address)
         });
-        Page::about(&format!("P1 {}: the writer record is not ours, and is left alone", seen.cluster))
-            .line("Seen", &answers.join("; "))
-            .line("Why", &self.to_string())
-            .line("Done", "no record was changed by this pass")
-            .line(
-                "Next",
-                &format!(
-                    "find out who wrote {record} and its TXT record _understudy.{record}, and delete both if they are \
-                     wrong: deploy-cluster makes them anew within a minute{host}"
-                ),
-            )
+        not_ours(&seen.cluster, record, &answers.join("; "), &self.to_string(), &host)
     }
+}
+
+/// The page of a writer record that another hand wrote.
+fn not_ours(cluster: &str, record: &str, answers: &str, why: &str, host: &str) -> Page {
+    Page::about(&format!("P1 {cluster}: the writer record is not ours, and is left alone"))
+        .line("Seen", answers)
+        .line("Why", why)
+        .line("Done", "no record was changed by this pass")
+        .line(
+            "Next",
+            &format!(
+                "find out who wrote {record} and its TXT record _understudy.{record}, and delete both if they are \
+                 wrong: deploy-cluster makes them anew within a minute{host}"
+            ),
+        )
 }
 
 impl fmt::Display for Step {

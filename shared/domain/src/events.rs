@@ -6,16 +6,19 @@
 //! the right type or to be short.
 
 mod alarm;
+mod database;
 mod envelope;
 mod ignored;
 mod meaning;
 mod order;
 
+pub use database::heard;
 pub use ignored::Ignored;
 pub use meaning::{Alarm, Meaning, Subject, Suspicion};
 pub use order::Order;
+pub(crate) use order::cluster as cluster_name;
 
-use crate::request::Request;
+use crate::{region, request::Request};
 use envelope::Envelope;
 use serde_json::Value;
 use std::fmt;
@@ -33,16 +36,19 @@ pub enum Function {
     UpdateDns,
     /// Makes an old writer that comes back a standby.
     RejoinReplica,
+    /// Lets the second Region take over, and give back.
+    FailOverRegion,
 }
 
 impl Function {
     /// All of them.
-    pub const ALL: [Function; 5] = [
+    pub const ALL: [Function; 6] = [
         Function::DeployCluster,
         Function::WatchClusters,
         Function::PromoteReplica,
         Function::UpdateDns,
         Function::RejoinReplica,
+        Function::FailOverRegion,
     ];
 
     /// Its package, its folder, and its name in AWS after the fleet's.
@@ -54,6 +60,7 @@ impl Function {
             Function::PromoteReplica => "promote-replica",
             Function::UpdateDns => "update-dns",
             Function::RejoinReplica => "rejoin-replica",
+            Function::FailOverRegion => "fail-over-region",
         }
     }
 
@@ -82,7 +89,8 @@ impl Function {
                 Function::PromoteReplica,
                 Meaning::Alarm(_) | Meaning::Suspicion(_) | Meaning::Request(_) | Meaning::BadRequest(_),
             )
-            | (Function::UpdateDns, Meaning::ManagedFailover { .. }) => true,
+            | (Function::FailOverRegion, Meaning::Region(_) | Meaning::BadRequest(_)) => true,
+            (function, Meaning::Database { event, .. }) => database::hears(function, event),
             _ => false,
         }
     }
@@ -127,6 +135,11 @@ fn direct(function: Function, payload: &Value) -> Meaning {
             Some(Err(problem)) => Meaning::BadRequest(problem),
             None => Meaning::Ignored(Ignored::NotAnEvent),
         },
+        Function::FailOverRegion => match region::Request::read(payload) {
+            Some(Ok(request)) => Meaning::Region(request),
+            Some(Err(problem)) => Meaning::BadRequest(problem),
+            None => Meaning::Ignored(Ignored::NotAnEvent),
+        },
         Function::WatchClusters | Function::UpdateDns | Function::RejoinReplica => {
             Meaning::Ignored(Ignored::NotAnEvent)
         }
@@ -144,7 +157,7 @@ fn read(fleet: &str, event: &Value) -> Meaning {
         ("aws.cloudwatch", kind) => alarm::read(fleet, kind, &envelope),
         ("aws.cloudformation", "CloudFormation Stack Status Change") => stack(fleet, &envelope),
         ("aws.events" | "aws.scheduler", "Scheduled Event") => Ok(Meaning::Schedule),
-        ("aws.rds", "RDS DB Cluster Event" | "RDS DB Instance Event") => managed(&envelope),
+        ("aws.rds", "RDS DB Cluster Event" | "RDS DB Instance Event") => database::read(fleet, &envelope),
         ("understudy.watch-clusters", kind) => watched(kind, &envelope),
         _ => Err(envelope.unknown()),
     };
@@ -191,33 +204,6 @@ const BEGINNINGS: [&str; 5] = [
     "ROLLBACK_IN_PROGRESS",
     "UPDATE_ROLLBACK_IN_PROGRESS",
 ];
-
-/// A managed database has another writer now. Others of its events say nothing
-/// about roles, and Neptune and DocumentDB speak as `aws.rds`, too.
-///
-/// Source: RDS and Aurora user guides, "Event categories and event messages".
-const FAILED_OVER: [&str; 6] = [
-    // Aurora: the old writer was promoted again; another was.
-    "RDS-EVENT-0070",
-    "RDS-EVENT-0071",
-    // RDS, Multi-AZ: the standby took over, as a failover or as an activation.
-    "RDS-EVENT-0015",
-    "RDS-EVENT-0049",
-    "RDS-EVENT-0051",
-    "RDS-EVENT-0065",
-];
-
-fn managed(envelope: &Envelope) -> Result<Meaning, Ignored> {
-    let postgres = |engine: String| matches!(engine.as_str(), "postgres" | "aurora-postgresql");
-    let event = envelope.detail("/EventID").ok().filter(|event| FAILED_OVER.contains(event));
-    let ours = envelope.engine().is_none_or(postgres);
-    let (Some(event), true) = (event, ours) else { return Err(envelope.unknown()) };
-    let database = envelope.detail("/SourceIdentifier")?;
-    if let Some(arn) = envelope::text(envelope.payload, "/SourceArn") {
-        envelope.at_home(arn)?;
-    }
-    Ok(Meaning::ManagedFailover { database: database.to_owned(), event: event.to_owned() })
-}
 
 /// Kinds that tell what was last seen of a writer.
 const SUSPICIONS: [&str; 2] = ["Understudy Writer Suspected", "Understudy Leader Moved"];

@@ -2,6 +2,7 @@
 //!
 //! No AWS, no network, no clock: a decision is a function of what was seen.
 
+pub mod blue_green;
 pub mod card;
 pub mod decision;
 pub mod dns;
@@ -13,6 +14,7 @@ pub mod managed;
 mod page;
 pub mod policy;
 pub mod records;
+pub mod region;
 pub mod rejoin;
 pub mod repair;
 pub mod request;

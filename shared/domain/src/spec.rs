@@ -319,7 +319,8 @@ impl Spec {
     /// What the members' processors are; every host of a cluster has the same image.
     #[must_use]
     pub fn architecture(&self) -> Architecture {
-        Architecture::of_instance_type(&self.members.instance_type)
+        let pooler = self.rds.as_ref().and_then(|rds| rds.pooler.as_ref());
+        Architecture::of_instance_type(pooler.map_or(&self.members.instance_type, |tier| &tier.instance_type))
     }
 
     /// The instance type of a small host: the one given, or the family's cheapest for the members' architecture in

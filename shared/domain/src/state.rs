@@ -1,6 +1,6 @@
 //! Who may act on a cluster, on what epoch: the cluster's item in the state table.
 
-use crate::lsn::Lsn;
+use crate::{lsn::Lsn, managed::Course};
 use serde::{Deserialize, Serialize};
 
 /// The state item of one cluster.
@@ -309,6 +309,18 @@ pub struct Change {
     /// Why it is that, in words; only of a change that was followed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss_because: Option<String>,
+    /// Milliseconds of the old writer's acknowledged writes that the new one may lack; `None` when nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_ms: Option<u64>,
+    /// When it was first proven that the old writer can acknowledge no more writes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fenced_at_ms: Option<u64>,
+    /// When the promotion (or Aurora's failover) was about to be ordered: noted before the order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordered_at_ms: Option<u64>,
+    /// What only a cluster that AWS runs has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub managed: Option<Course>,
 }
 
 /// What a promotion loses of what the old writer had acknowledged.

@@ -5,6 +5,7 @@
 
 use crate::{
     failover::{Lease, Member, Observed, Sql, WriterSeen},
+    state::State,
     time::seconds,
 };
 use std::{fmt, time::Duration};
@@ -63,17 +64,7 @@ pub enum Unsteady {
 ///
 /// [`Unsteady`], why nothing may be done.
 pub fn steady(seen: &Observed) -> Result<Steady<'_>, Unsteady> {
-    let named = seen.state.writer.as_deref().ok_or(Unsteady::NotClaimed)?;
-    if let Some(change) = &seen.state.change {
-        return Err(Unsteady::ChangeOpen { from: change.from.clone(), epoch: seen.state.epoch });
-    }
-    if let Lease::Other(left) = seen.lease {
-        return Err(Unsteady::LeaseHeld(left));
-    }
-    if let Some(left) = seen.paused_for() {
-        let why = seen.state.pause.as_ref().map(|pause| pause.reason.clone()).unwrap_or_default();
-        return Err(Unsteady::Paused { left, why });
-    }
+    let named = quiet(&seen.state, seen.lease, seen.looked_at_ms)?;
     let writer = seen.member(named).ok_or_else(|| Unsteady::WriterNotInCard(named.to_owned()))?;
     let second = |other: &&Member| other.card.id != named && matches!(other.sql, Sql::Writer(_));
     if let Some(other) = seen.members.iter().find(second) {
@@ -82,6 +73,28 @@ pub fn steady(seen: &Observed) -> Result<Steady<'_>, Unsteady> {
     match &writer.sql {
         Sql::Writer(answer) => Ok(Steady { writer, answer }),
         sql => Err(Unsteady::NoWriter { member: named.to_owned(), sql: sql.to_string() }),
+    }
+}
+
+/// The writer of the state item, if nothing changes and nobody is at the cluster.
+///
+/// # Errors
+///
+/// [`Unsteady`], why nothing may be done.
+pub fn quiet(state: &State, lease: Lease, now_ms: u64) -> Result<&str, Unsteady> {
+    let named = state.writer.as_deref().ok_or(Unsteady::NotClaimed)?;
+    if let Some(change) = &state.change {
+        return Err(Unsteady::ChangeOpen { from: change.from.clone(), epoch: state.epoch });
+    }
+    if let Lease::Other(left) = lease {
+        return Err(Unsteady::LeaseHeld(left));
+    }
+    match state.pause.as_ref().filter(|pause| pause.until_ms > now_ms) {
+        Some(pause) => {
+            let left = Duration::from_millis(pause.until_ms - now_ms);
+            Err(Unsteady::Paused { left, why: pause.reason.clone() })
+        }
+        None => Ok(named),
     }
 }
 

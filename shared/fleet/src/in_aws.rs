@@ -2,7 +2,7 @@
 
 use crate::Clients;
 use domain::{
-    card::Card,
+    card::{Card, ManagedCard},
     failover::{Host, Page, PromotedSeen, Sql, Target},
     lsn::Lsn,
     records::RecordsSeen,
@@ -22,12 +22,41 @@ const SETTING: Duration = Duration::from_secs(5);
 const PROMOTION: Duration = Duration::from_secs(20);
 
 /// One cluster in AWS. `By` says who steers it, and therefore what may be done
-/// to it: only [`Ours`] has the calls of [`Steers`].
-pub struct InAws<'a, By> {
+/// to it: only [`Ours`] has the calls of [`Steers`], only
+/// [`ByAws`](crate::ByAws) those of [`Managed`](reconcile::Managed). `C` is its card.
+pub struct InAws<'a, By, C = Card> {
     pub(crate) clients: &'a Clients,
-    pub(crate) card: Card,
+    pub(crate) card: C,
     pub(crate) connector: Connector,
     pub(crate) by: By,
+}
+
+/// Which cluster a card is about, whatever else it says.
+pub trait About {
+    /// Its fleet.
+    fn fleet(&self) -> &str;
+    /// Its name.
+    fn cluster(&self) -> &str;
+}
+
+impl About for Card {
+    fn fleet(&self) -> &str {
+        &self.fleet
+    }
+
+    fn cluster(&self) -> &str {
+        &self.cluster
+    }
+}
+
+impl About for ManagedCard {
+    fn fleet(&self) -> &str {
+        &self.fleet
+    }
+
+    fn cluster(&self) -> &str {
+        &self.cluster
+    }
 }
 
 /// Understudy itself steers the cluster.
@@ -39,13 +68,13 @@ impl<By> InAws<'_, By> {
     }
 }
 
-impl<By> Desk for InAws<'_, By> {
+impl<By, C: About> Desk for InAws<'_, By, C> {
     fn fleet(&self) -> &str {
-        &self.card.fleet
+        self.card.fleet()
     }
 
     fn cluster(&self) -> &str {
-        &self.card.cluster
+        self.card.cluster()
     }
 
     fn now_ms(&self) -> u64 {
@@ -105,15 +134,15 @@ impl<By> Desk for InAws<'_, By> {
     }
 
     async fn adopt(&self, epoch: u64, writer: &str, timeline: u32, set: &Synchronous) -> Result<(), Failure> {
-        self.clients.states.adopt(&self.card().cluster, epoch, writer, timeline, set).await
+        self.clients.states.adopt(self.cluster(), epoch, writer, timeline, set).await
     }
 
     async fn kept(&self, item: &str) -> Result<Option<Value>, Failure> {
-        self.clients.states.kept(&self.card().cluster, item).await
+        self.clients.states.kept(self.cluster(), item).await
     }
 
     async fn keep(&self, item: &str, before: Option<&Value>, after: Option<&Value>) -> Result<(), Failure> {
-        self.clients.states.keep(&self.card().cluster, item, before, after).await
+        self.clients.states.keep(self.cluster(), item, before, after).await
     }
 
     async fn approve(&self, approval: &Approval) -> Result<(), Failure> {

@@ -5,7 +5,7 @@
 //! wrong password reads as a member that is alive, and who may act is decided
 //! by the state item, which is read afresh every time.
 
-use domain::card::Card;
+use domain::card::Registered;
 use reconcile::Login;
 use std::{
     collections::BTreeMap,
@@ -15,13 +15,13 @@ use std::{
 /// What was read last.
 #[derive(Default)]
 pub struct LastKnown {
-    cards: Mutex<BTreeMap<String, Card>>,
+    cards: Mutex<BTreeMap<String, Registered>>,
     logins: Mutex<BTreeMap<String, Login>>,
 }
 
 impl LastKnown {
-    pub(crate) fn keep_cards(&self, cards: impl Iterator<Item = Card>) {
-        open(&self.cards).extend(cards.map(|card| (card.cluster.clone(), card)));
+    pub(crate) fn keep_cards(&self, cards: impl Iterator<Item = Registered>) {
+        open(&self.cards).extend(cards.map(|card| (card.cluster().to_owned(), card)));
     }
 
     pub(crate) fn keep_login(&self, secret: &str, login: Login) {
@@ -29,13 +29,13 @@ impl LastKnown {
     }
 
     /// The card of a cluster, if it was ever read.
-    pub(crate) fn card(&self, cluster: &str) -> Option<Card> {
+    pub(crate) fn card(&self, cluster: &str) -> Option<Registered> {
         open(&self.cards).get(cluster).cloned()
     }
 
     /// All cards that were ever read; `None` before the first.
-    pub(crate) fn cards(&self) -> Option<Vec<Card>> {
-        let cards: Vec<Card> = open(&self.cards).values().cloned().collect();
+    pub(crate) fn cards(&self) -> Option<Vec<Registered>> {
+        let cards: Vec<Registered> = open(&self.cards).values().cloned().collect();
         (!cards.is_empty()).then_some(cards)
     }
 

@@ -1,7 +1,7 @@
 //! One pass over each cluster that an event is about.
 
 use crate::{Clients, Opened};
-use domain::{card::Card, events::Meaning};
+use domain::{card::Registered, events::Meaning};
 use futures_util::future::join_all;
 use reconcile::{Failure, Report};
 
@@ -24,11 +24,11 @@ impl Clients {
         join_all(cards.into_iter().map(|card| self.one(card, &pass))).await.into_iter().collect()
     }
 
-    async fn one<'a, F>(&'a self, card: Card, pass: &F) -> Result<Report, Failure>
+    async fn one<'a, F>(&'a self, card: Registered, pass: &F) -> Result<Report, Failure>
     where
         F: AsyncFn(Opened<'a>) -> Result<Report, Failure>,
     {
-        let name = card.cluster.clone();
+        let name = card.cluster().to_owned();
         let ended = match self.open(card).await {
             Ok(opened) => pass(opened).await,
             Err(failure) => Err(failure),

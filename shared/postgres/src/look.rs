@@ -72,7 +72,12 @@ impl Connector {
 impl Session {
     /// Looks at the member of this connection.
     pub(crate) async fn look(&self) -> Result<Sql, Trouble> {
-        let text = self.text("the answer to a look", LOOK, &[]).await?.unwrap_or_default();
+        self.look_by(LOOK).await
+    }
+
+    /// Looks with this question, whose answer has the shape of `look.sql`'s.
+    pub(crate) async fn look_by(&self, question: &str) -> Result<Sql, Trouble> {
+        let text = self.text("the answer to a look", question, &[]).await?.unwrap_or_default();
         match serde_json::from_str(&text) {
             Ok(Answer::Blind(role)) => {
                 Err(Trouble::Odd(format!("the role {role:?} may not see replication: grant it pg_monitor")))

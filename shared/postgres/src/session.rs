@@ -1,10 +1,14 @@
 //! One connection to one member.
 
-use crate::trouble::Trouble;
+use crate::{
+    names::Names,
+    trouble::Trouble,
+    trust::{self, Reach},
+};
 use domain::card::{Card, CardMember};
 use reconcile::{Failure, Login};
-use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
-use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
+use rustls::pki_types::ServerName;
+use std::{fmt, net::IpAddr, time::Duration};
 use tokio::{
     net::TcpStream,
     task::JoinHandle,
@@ -29,14 +33,29 @@ const GOODBYE: Duration = Duration::from_millis(50);
 /// Where to connect to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// The member's own address.
-    pub address: IpAddr,
+    /// The member's own address, or the name of its endpoint.
+    pub host: Host,
     /// PostgreSQL's port.
     pub port: u16,
-    /// The name that the member's certificate must carry: the writer record's.
+    /// The name that the certificate must carry: the writer record's, or the endpoint's own.
     pub server_name: String,
     /// The database.
     pub database: String,
+}
+
+/// Where a server is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Host {
+    /// At an address that is its own for life.
+    Address(IpAddr),
+    /// Wherever this name points at the moment of connecting.
+    Name(String),
+}
+
+impl From<IpAddr> for Host {
+    fn from(address: IpAddr) -> Self {
+        Host::Address(address)
+    }
 }
 
 impl Target {
@@ -49,13 +68,34 @@ impl Target {
     /// The member at an address.
     #[must_use]
     pub fn at(card: &Card, address: IpAddr) -> Self {
-        Target { address, port: card.port, server_name: card.records.writer.clone(), database: DATABASE.to_owned() }
+        Target {
+            host: Host::Address(address),
+            port: card.port,
+            server_name: card.records.writer.clone(),
+            database: DATABASE.to_owned(),
+        }
+    }
+
+    /// An endpoint of AWS, by its name; its certificate must carry it.
+    #[must_use]
+    pub fn endpoint(name: &str, port: u16) -> Self {
+        let name = name.trim_end_matches('.').to_owned();
+        Target { host: Host::Name(name.clone()), port, server_name: name, database: DATABASE.to_owned() }
+    }
+
+    /// The same server, another database.
+    #[must_use]
+    pub fn of_database(&self, database: &str) -> Self {
+        Target { database: database.to_owned(), ..self.clone() }
     }
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        std::net::SocketAddr::new(self.address, self.port).fmt(f)
+        match &self.host {
+            Host::Address(address) => std::net::SocketAddr::new(*address, self.port).fmt(f),
+            Host::Name(name) => write!(f, "{name}:{}", self.port),
+        }
     }
 }
 
@@ -63,6 +103,7 @@ impl fmt::Display for Target {
 #[derive(Clone)]
 pub struct Connector {
     tls: MakeRustlsConnect,
+    names: Names,
     login: Login,
 }
 
@@ -79,27 +120,25 @@ impl Connector {
     ///
     /// [`Failure::Broken`] when the PEM holds no usable certificate.
     pub fn new(certificate_authority: &str, login: Login) -> Result<Self, Failure> {
-        let broken = |what: String| Failure::Broken { call: "postgres:connect", what };
         let mut roots = rustls::RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(certificate_authority.as_bytes()) {
-            let certificate =
-                certificate.map_err(|error| broken(format!("the card's certificate authority is not PEM: {error}")))?;
-            roots
-                .add(certificate)
-                .map_err(|error| broken(format!("the card's certificate authority cannot be used: {error}")))?;
-        }
-        if roots.is_empty() {
-            return Err(broken("the card's certificate authority holds no certificate".to_owned()));
-        }
-        let mut config =
-            rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-                .with_safe_default_protocol_versions()
-                .map_err(|error| broken(format!("TLS: {error}")))?
-                .with_root_certificates(roots)
-                .with_no_client_auth();
-        // All members share one name; a session resumed with another member would prove nothing.
-        config.resumption = rustls::client::Resumption::disabled();
-        Ok(Connector { tls: MakeRustlsConnect::new(config), login })
+        trust::add(&mut roots, certificate_authority, "the card's certificate authority")?;
+        Ok(Connector { tls: trust::client(roots)?, names: Names::System, login })
+    }
+
+    /// Reaches servers that AWS runs, and logs in as `login`.
+    #[must_use]
+    pub fn managed(reach: &Reach, login: Login) -> Self {
+        Connector { tls: reach.tls.clone(), names: reach.names, login }
+    }
+
+    /// What it logs in with.
+    pub(crate) fn login(&self) -> &Login {
+        &self.login
+    }
+
+    /// Reaches the same servers as another role.
+    pub(crate) fn as_role(&self, login: &Login) -> Self {
+        Connector { login: login.clone(), ..self.clone() }
     }
 
     /// Connects, asks, and says goodbye, all before the time is up.
@@ -121,10 +160,7 @@ impl Connector {
             return Err(Trouble::Odd(format!("{:?} is no server name: {error}", target.server_name)));
         }
         // The TCP connection is made here, not by tokio-postgres, whose error does not tell it from the rest.
-        let stream = limit
-            .hold("a TCP connection", TcpStream::connect((target.address, target.port)))
-            .await?
-            .map_err(Trouble::of_connect)?;
+        let stream = self.stream(target, limit).await?;
         stream.set_nodelay(true).map_err(Trouble::Local)?;
         let mut config = Config::new();
         config
@@ -142,6 +178,22 @@ impl Connector {
         // The driver's own error reaches the caller through the client, as a closed connection.
         let driver = Driver(tokio::spawn(async move { drop(connection.await) }));
         Ok(Session { client, driver, limit })
+    }
+
+    /// A TCP connection; to a name with several addresses, the first that answers.
+    async fn stream(&self, target: &Target, limit: Limit) -> Result<TcpStream, Trouble> {
+        let addresses = match &target.host {
+            Host::Address(address) => vec![*address],
+            Host::Name(name) => limit.hold("an answer of DNS", self.names.addresses(name)).await??,
+        };
+        let mut last = Trouble::Silent(format!("{target} has no address"));
+        for address in addresses {
+            match limit.hold("a TCP connection", TcpStream::connect((address, target.port))).await? {
+                Ok(stream) => return Ok(stream),
+                Err(error) => last = Trouble::of_connect(error),
+            }
+        }
+        Err(last)
     }
 }
 

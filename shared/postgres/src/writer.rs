@@ -17,7 +17,7 @@ const PROMOTED: &str = "SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8),
 
 /// Commits wait for nobody here: the standbys are not repointed yet, and a wait
 /// for them is not ended by `statement_timeout`.
-const PROOF: &str = "INSERT INTO understudy.epochs (epoch, writer) VALUES ($1::bigint, $2)
+pub(crate) const PROOF: &str = "INSERT INTO understudy.epochs (epoch, writer) VALUES ($1::bigint, $2)
     ON CONFLICT (epoch) DO UPDATE SET writer = excluded.writer, written_at = now()";
 
 /// A slot that lost its WAL (`max_slot_wal_keep_size`) serves no standby ever

@@ -10,7 +10,7 @@ use futures_util::future::join3;
 use std::{collections::BTreeMap, time::Duration};
 
 /// The item in which a pass notes since when it waits for the keeper.
-const WAITING: &str = "follow";
+pub(crate) const WAITING: &str = "follow";
 
 /// What the keeper's agents answered in one look.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,102 +1,30 @@
 //! One look at a cluster: what a decision is made from.
 
-use crate::{Failure, Outside};
+use crate::{
+    Failure, Outside,
+    patience::{lease_of, within},
+    waking::{Silences, Waking},
+};
 use domain::{
     card::{CardMember, Topology},
-    failover::{Host, Lease, Member, Observed, Seen, Sql, Suspicion, Target},
-    lsn::Lsn,
+    failover::{Host, Member, Observed, Seen, Sql, Target},
     records::RecordsSeen,
-    state::{Change, GuardSeen, Holder, State},
+    state::{Change, GuardSeen, State},
 };
-use futures_util::future::{Either, join, join_all, select};
-use std::{
-    collections::BTreeMap,
-    pin::pin,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use futures_util::future::{join, join_all};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// EC2's answers are younger than this when they are used again in one pass:
 /// they lag behind the truth by more, and each costs a tenth of a second.
 const HOSTS_KEEP_MS: u64 = 1_000;
 
-/// A suspicion that is older than this when it wakes a pass counts for nothing:
-/// a new one comes every two seconds. Clocks of functions differ by less.
-const SUSPICION_KEEPS_MS: u64 = 5_000;
-
 /// A look that took longer asks PostgreSQL once more at its end: longer than a
 /// probe's time-out by the default policy.
 const LOOK_MS: u64 = 1_000;
 
-/// Longer than this no look waits for EC2, Route 53 or the state table's other
-/// items: what they did not say is not known.
-const PATIENCE: Duration = Duration::from_secs(3);
-
 /// A member that three probes of `watch-clusters` did not reach gets this long
 /// to answer once more: enough for a round trip across zones and a login.
 const SECOND_CHANCE: Duration = Duration::from_millis(150);
-
-/// What woke a pass.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Waking {
-    /// When, in milliseconds since 1970.
-    pub at_ms: u64,
-    /// In words, for the page.
-    pub by: String,
-    /// What `watch-clusters` saw of a silent writer, when it was that.
-    pub suspicion: Option<Suspected>,
-    /// To which member a person wants the writer moved.
-    pub switchover: Option<String>,
-    /// `watch-clusters` found commits that wait for standbys.
-    pub commits_wait: bool,
-}
-
-/// The suspicion as it came: with a time instead of a span.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Suspected {
-    /// Instance id.
-    pub member: String,
-    /// Failed probes in a row.
-    pub failures: u32,
-    /// When the first of them began, in milliseconds since 1970.
-    pub silent_since_ms: u64,
-    /// When it was raised, in milliseconds since 1970.
-    pub raised_at_ms: u64,
-    /// When a probe last found it out of recovery, in milliseconds since 1970.
-    pub last_seen_ms: Option<u64>,
-    /// Last write position that a probe saw.
-    pub last_lsn: Option<Lsn>,
-    /// Last `synchronous_standby_names` that a probe saw.
-    pub synchronous_setting: Option<String>,
-}
-
-/// Since when writers are silent, as this process first saw it. A pass that
-/// comes too early (`stopping` is no proof) thus leaves the time to the one
-/// that acts, when Lambda gives both to one process; for the story only.
-#[derive(Debug, Default)]
-pub struct Silences(Mutex<BTreeMap<String, u64>>);
-
-impl Silences {
-    /// Notes whether a member answers now; since when it does not.
-    fn note(&self, member: &str, answers: bool, now_ms: u64) -> Option<u64> {
-        // A lock that a panic poisoned still holds times.
-        let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if answers {
-            since.remove(member);
-            return None;
-        }
-        Some(*since.entry(member.to_owned()).or_insert(now_ms))
-    }
-
-    /// It answered at this time, by somebody else's probe: what was noted before
-    /// is another silence, which is over.
-    fn answered(&self, member: &str, at_ms: u64) {
-        let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if since.get(member).is_some_and(|since| *since < at_ms) {
-            since.remove(member);
-        }
-    }
-}
 
 /// Looks at one cluster, again and again within one pass.
 pub struct Looks<O> {
@@ -200,23 +128,21 @@ impl<O: Outside> Looks<O> {
             silent_since_ms,
             writer_record: card.records.writer.clone(),
             looked_at_ms: now,
-            lease: self.lease(&state, now),
+            lease: lease_of(&state, &self.pass, now),
             synchronous_required: card.synchronous_required,
             switchover: self.waking.switchover.clone(),
             commits_wait: self.waking.commits_wait,
             members: card.members.iter().map(|member| self.member(member, &hosts, &sql, &guards)).collect(),
             records,
-            suspicion: self.suspicion(now),
+            suspicion: self.waking.suspicion_at(now),
             policy: card.policy,
             state,
         })
     }
 
-    /// When `watch-clusters` last found the writer of record out of recovery, as
-    /// the suspicion that woke this pass says.
+    /// When `watch-clusters` last found the writer of record out of recovery.
     pub(crate) fn answered_ms(&self) -> Option<u64> {
-        let writer = self.state.as_ref()?.writer.as_ref()?;
-        self.waking.suspicion.as_ref().filter(|suspicion| suspicion.member == *writer)?.last_seen_ms
+        self.waking.answered_ms(self.state.as_ref()?.writer.as_deref()?)
     }
 
     /// Ends the silences of members that answered since, here or to `watch-clusters`.
@@ -298,7 +224,7 @@ impl<O: Outside> Looks<O> {
         if let Some((_, hosts)) = self.hosts.as_ref().filter(|_| self.keeps_hosts()) {
             return Ok(hosts.clone());
         }
-        self.within(self.outside.hosts()).await.map_err(|failure| {
+        within(&self.outside, self.outside.hosts()).await.map_err(|failure| {
             tracing::warn!("{}", failure.story());
             failure.to_string()
         })
@@ -308,18 +234,6 @@ impl<O: Outside> Looks<O> {
     fn keeps_hosts(&self) -> bool {
         let now = self.outside.now_ms();
         self.hosts.as_ref().is_some_and(|(at, _)| now.saturating_sub(*at) < HOSTS_KEEP_MS)
-    }
-
-    /// What a call answers, if it does so in time: a look is worth nothing when
-    /// its parts are seconds apart.
-    async fn within<T>(&self, call: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-        match select(pin!(call), pin!(self.outside.sleep(PATIENCE))).await {
-            Either::Left((answer, _)) => answer,
-            Either::Right(_) => {
-                let source = format!("no answer within {} s", PATIENCE.as_secs());
-                Err(Failure::Transient { call: "look", source: source.into() })
-            }
-        }
     }
 
     /// What the boot guards of the members wrote that a decision may rest on:
@@ -336,7 +250,7 @@ impl<O: Outside> Looks<O> {
             matches!(answer, Sql::Refused) || Some(id.as_str()) == from
         });
         let guards = asked.map(|(id, _)| async move {
-            match self.within(self.outside.guard(id)).await {
+            match within(&self.outside, self.outside.guard(id)).await {
                 Ok(guard) => Some((id.clone(), guard?)),
                 Err(failure) => {
                     tracing::warn!("{}", failure.story());
@@ -357,32 +271,10 @@ impl<O: Outside> Looks<O> {
         if let Some(records) = &self.records {
             return Seen::Known(records.clone());
         }
-        match self.within(self.outside.records()).await {
+        match within(&self.outside, self.outside.records()).await {
             Ok(records) => Seen::Known(records),
             Err(failure) => Seen::Unavailable(failure.story()),
         }
-    }
-
-    fn lease(&self, state: &State, now: u64) -> Lease {
-        match &state.holder {
-            Some(Holder { expires_at_ms, .. }) if *expires_at_ms <= now => Lease::Free,
-            Some(Holder { id, .. }) if *id == self.pass => Lease::Mine,
-            Some(Holder { expires_at_ms, .. }) => Lease::Other(Duration::from_millis(expires_at_ms - now)),
-            None => Lease::Free,
-        }
-    }
-
-    fn suspicion(&self, now: u64) -> Option<Suspicion> {
-        // Lambda may bring it late, or again: the silence that it tells of may be over, and another begun.
-        let fresh = |told: &&Suspected| self.waking.at_ms.saturating_sub(told.raised_at_ms) <= SUSPICION_KEEPS_MS;
-        let suspicion = self.waking.suspicion.as_ref().filter(fresh)?;
-        Some(Suspicion {
-            member: suspicion.member.clone(),
-            failures: suspicion.failures,
-            silent_for: Duration::from_millis(now.saturating_sub(suspicion.silent_since_ms)),
-            last_lsn: suspicion.last_lsn,
-            synchronous_setting: suspicion.synchronous_setting.clone(),
-        })
     }
 }
 

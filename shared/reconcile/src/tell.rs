@@ -5,7 +5,7 @@ use domain::failover::Page;
 use std::time::Duration;
 
 /// The same is told again after this long.
-const TELL_AGAIN: Duration = Duration::from_secs(15 * 60);
+pub const TELL_AGAIN: Duration = Duration::from_secs(15 * 60);
 
 /// Sends a page, unless the same kind at the same epoch was sent a short time
 /// ago. What an approval is worth depends on the epoch: at another one it is

@@ -7,6 +7,7 @@ use crate::{
     roles,
     site::Site,
 };
+use std::borrow::Cow;
 
 /// Nobody has a good answer to a disk, a processor or a memory that is fuller, in percent.
 const FULL: u32 = 80;
@@ -16,7 +17,7 @@ pub(crate) struct Rule {
     /// Ends the alarm's name. What `domain::events` reads wakes promote-replica; no other ending does.
     pub(crate) ending: String,
     pub(crate) description: String,
-    pub(crate) namespace: &'static str,
+    pub(crate) namespace: Cow<'static, str>,
     pub(crate) metric: &'static str,
     pub(crate) dimensions: Vec<Dimension>,
     pub(crate) statistic: &'static str,
@@ -25,7 +26,7 @@ pub(crate) struct Rule {
     /// Periods in a row.
     pub(crate) periods: u32,
     pub(crate) comparison: &'static str,
-    pub(crate) threshold: u32,
+    pub(crate) threshold: serde_json::Number,
     pub(crate) missing: &'static str,
 }
 
@@ -59,7 +60,7 @@ pub(crate) fn writer_silent(template: &mut Template, site: &Site<'_>, card: &Han
              if no page of its own says so, see its functions' logs",
             site.spec.name
         ),
-        namespace: "Understudy",
+        namespace: "Understudy".into(),
         metric: "WriterUp",
         dimensions: of_cluster(site),
         // Up once within the minute is not silent.
@@ -67,7 +68,7 @@ pub(crate) fn writer_silent(template: &mut Template, site: &Site<'_>, card: &Han
         period: 60,
         periods: 1,
         comparison: "LessThanThreshold",
-        threshold: 1,
+        threshold: 1.into(),
         missing: "breaching",
     };
     let silent = add(template, site, "WriterSilentAlarm", rule);
@@ -97,14 +98,14 @@ pub(crate) fn of_host(template: &mut Template, site: &Site<'_>, host: &Host) {
         let rule = Rule {
             ending: format!("{name}-{}-used", what.to_lowercase()),
             description: format!("{name}: {sentence}, more than {FULL} % for 5 minutes"),
-            namespace: roles::METRICS,
+            namespace: roles::METRICS.into(),
             metric,
             dimensions,
             statistic,
             period: 60,
             periods: 5,
             comparison: "GreaterThanThreshold",
-            threshold: FULL,
+            threshold: FULL.into(),
             // A host that says nothing has an alarm for that.
             missing: "missing",
         };
@@ -119,14 +120,14 @@ fn status_check(host: &Host) -> Rule {
     Rule {
         ending: format!("{name}-{ending}"),
         description: format!("EC2 says that the host of {name} or its operating system is impaired"),
-        namespace: "AWS/EC2",
+        namespace: "AWS/EC2".into(),
         metric: "StatusCheckFailed",
         dimensions: vec![Dimension { name: "InstanceId", value: host.instance.id() }],
         statistic: "Maximum",
         period: 60,
         periods: 2,
         comparison: "GreaterThanOrEqualToThreshold",
-        threshold: 1,
+        threshold: 1.into(),
         // A stopped instance has no checks, and is no page by itself.
         missing: "missing",
     }

@@ -217,7 +217,7 @@ fn backup_age(site: &Site<'_>, days: u32) -> Rule {
         period: 300,
         // No value for half an hour: a failover takes less.
         periods: 6,
-        threshold: days * 86_400,
+        threshold: (days * 86_400).into(),
         missing: "breaching",
         ..of_cluster(site, "backup-age", "BackupAgeSeconds")
     }
@@ -231,7 +231,7 @@ fn archive_age(site: &Site<'_>) -> Rule {
             site.spec.name
         ),
         periods: 2,
-        threshold: ARCHIVE_AGE_S,
+        threshold: ARCHIVE_AGE_S.into(),
         ..of_cluster(site, "archive-age", "ArchiveAgeSeconds")
     }
 }
@@ -241,14 +241,14 @@ pub(crate) fn of_cluster(site: &Site<'_>, ending: &str, metric: &'static str) ->
     Rule {
         ending: ending.to_owned(),
         description: String::new(),
-        namespace: roles::METRICS,
+        namespace: roles::METRICS.into(),
         metric,
         dimensions: alarms::of_cluster(site),
         statistic: "Maximum",
         period: 60,
         periods: 1,
         comparison: "GreaterThanThreshold",
-        threshold: 0,
+        threshold: 0.into(),
         missing: "missing",
     }
 }

@@ -29,6 +29,7 @@ pub(crate) enum HostRole {
     Bastion,
     Monitoring,
     Dr,
+    Pooler,
 }
 
 impl HostRole {
@@ -40,6 +41,7 @@ impl HostRole {
             HostRole::Bastion => "Bastion",
             HostRole::Monitoring => "Monitoring",
             HostRole::Dr => "Dr",
+            HostRole::Pooler => "Pooler",
         }
     }
 
@@ -51,6 +53,7 @@ impl HostRole {
             HostRole::Bastion => "bastion",
             HostRole::Monitoring => "monitoring",
             HostRole::Dr => "dr",
+            HostRole::Pooler => "pooler",
         }
     }
 }

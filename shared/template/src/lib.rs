@@ -13,6 +13,7 @@ mod fleet;
 mod groups;
 mod hosts;
 mod logs;
+mod managed;
 mod monitoring;
 mod network;
 mod outputs;
@@ -181,6 +182,34 @@ impl Template {
             node.deletion_policy = Some("Retain");
             node.update_replace_policy = Some("Retain");
         }
+    }
+
+    /// Keeps a resource when it is deleted or replaced, unless it is the stack's creation that failed.
+    pub fn retain_except_on_create<R>(&mut self, of: &Handle<R>) {
+        if let Some(node) = self.resources.get_mut(&of.name) {
+            node.deletion_policy = Some("RetainExceptOnCreate");
+            node.update_replace_policy = Some("Retain");
+        }
+    }
+
+    /// Tells `cfn-lint` to leave out a check, by its number.
+    pub fn ignore_check(&mut self, check: &str) {
+        if let Some(checks) = self.metadata["cfn-lint"]["config"]["ignore_checks"].as_array_mut() {
+            checks.push(check.into());
+        }
+    }
+
+    /// Says what becomes of a resource that is deleted, and of one that is replaced.
+    pub fn keep<R>(&mut self, of: &Handle<R>, on_delete: &'static str, on_replace: &'static str) {
+        if let Some(node) = self.resources.get_mut(&of.name) {
+            node.deletion_policy = Some(on_delete);
+            node.update_replace_policy = Some(on_replace);
+        }
+    }
+
+    /// Notes what the template was made from, for whoever renders it anew: a word of Understudy's in its metadata.
+    pub fn note(&mut self, name: &str, value: serde_json::Value) {
+        self.metadata["Understudy"][name] = value;
     }
 
     /// Calls a resource created only when it has said so itself.

@@ -16,8 +16,12 @@ pub(crate) fn add(template: &mut Template, site: &Site<'_>) -> Option<Handle<Log
     if site.spec.log_days == 0 {
         return None;
     }
-    let group =
-        LogGroup { log_group_name: name(site), retention_in_days: retention(site.spec.log_days), tags: site.tags() };
+    let group = LogGroup {
+        log_group_name: name(site),
+        retention_in_days: retention(site.spec.log_days),
+        kms_key_id: None,
+        tags: site.tags(),
+    };
     Some(template.add("Logs", group))
 }
 
@@ -27,7 +31,7 @@ pub(crate) fn name(site: &Site<'_>) -> String {
 }
 
 /// At least as long as wished.
-fn retention(days: u32) -> u32 {
+pub(crate) fn retention(days: u32) -> u32 {
     RETENTIONS.into_iter().find(|&kept| kept >= days).unwrap_or(RETENTIONS[RETENTIONS.len() - 1])
 }
 

@@ -1,7 +1,7 @@
 //! From a spec to a template.
 
 use crate::{Fleet, Template, Tls, aurora, ec2_patroni, ec2_streaming, rds_postgres, site::Site};
-use domain::{card::Topology, spec::Spec};
+use domain::{card::Topology, managed::Roles, spec::Spec};
 
 /// Which side of a cluster: only one with `dr` has two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,10 +25,11 @@ impl Part {
     }
 }
 
-/// The template of one part of a cluster.
+/// The template of one part of a cluster. `today`: which place writes and what fills each, of the topologies whose
+/// stack must know it; the others have members that are all alike.
 #[must_use]
-pub fn render(spec: &Spec, fleet: &Fleet, tls: &Tls, part: Part) -> Template {
-    let site = &Site { spec, fleet, tls, part };
+pub fn render(spec: &Spec, fleet: &Fleet, tls: &Tls, part: Part, today: &Roles) -> Template {
+    let site = &Site { spec, fleet, tls, part, today };
     match spec.topology {
         Topology::Ec2Streaming => ec2_streaming::render(site),
         Topology::Ec2Patroni => ec2_patroni::render(site),

@@ -1,18 +1,26 @@
 //! The resource types that clusters are made of.
 
 mod balancing;
+mod dns;
 mod ec2;
 mod iam;
+mod kms;
 mod messaging;
 mod network;
+mod proxy;
+mod rds;
 mod rest;
 mod storage;
 
 pub use balancing::*;
+pub use dns::*;
 pub use ec2::*;
 pub use iam::*;
+pub use kms::*;
 pub use messaging::*;
 pub use network::*;
+pub use proxy::*;
+pub use rds::*;
 pub use rest::*;
 pub use storage::*;
 
@@ -24,6 +32,7 @@ macro_rules! resources {
         /// Properties of a resource, under their type's name.
         #[derive(Debug, Clone, Serialize)]
         #[serde(tag = "Type", content = "Properties")]
+        #[expect(clippy::large_enum_variant, reason = "a template has some hundred of them, for some milliseconds")]
         pub enum Resource {
             $(
                 #[doc = concat!("`", $type, "`.")]
@@ -73,7 +82,21 @@ resources! {
     Secret = "AWS::SecretsManager::Secret",
     StringParameter = "AWS::SSM::Parameter",
     LogGroup = "AWS::Logs::LogGroup",
+    MetricFilter = "AWS::Logs::MetricFilter",
     Alarm = "AWS::CloudWatch::Alarm",
+    NetworkAcl = "AWS::EC2::NetworkAcl",
+    NetworkAclEntry = "AWS::EC2::NetworkAclEntry",
+    Key = "AWS::KMS::Key",
+    DbSubnetGroup = "AWS::RDS::DBSubnetGroup",
+    DbClusterParameterGroup = "AWS::RDS::DBClusterParameterGroup",
+    DbParameterGroup = "AWS::RDS::DBParameterGroup",
+    DbCluster = "AWS::RDS::DBCluster",
+    DbInstance = "AWS::RDS::DBInstance",
+    GlobalCluster = "AWS::RDS::GlobalCluster",
+    DbProxy = "AWS::RDS::DBProxy",
+    DbProxyTargetGroup = "AWS::RDS::DBProxyTargetGroup",
+    RecordSet = "AWS::Route53::RecordSet",
+    HealthCheck = "AWS::Route53::HealthCheck",
 }
 
 /// A tag of a resource.
@@ -132,6 +155,18 @@ by_reference! {
     NatGateway.id,
     /// The connection's id.
     PeeringConnection.id,
+    /// The alarm's name.
+    Alarm.name,
+    /// The list's id.
+    NetworkAcl.id,
+    /// The group's name.
+    DbSubnetGroup.name,
+    /// The group's name.
+    DbClusterParameterGroup.name,
+    /// The group's name.
+    DbParameterGroup.name,
+    /// The global cluster's identifier.
+    GlobalCluster.identifier,
 }
 
 impl Handle<SecurityGroup> {

@@ -3,6 +3,7 @@
 use crate::{Fleet, Part, Template, Tls, Value, resource::Tag};
 use domain::{
     card::{Card, Records},
+    managed::Roles,
     spec::Spec,
 };
 use std::collections::BTreeMap;
@@ -25,6 +26,8 @@ pub(crate) struct Site<'a> {
     pub(crate) fleet: &'a Fleet,
     pub(crate) tls: &'a Tls,
     pub(crate) part: Part,
+    /// Who is what today; of `rds-postgres` only.
+    pub(crate) today: &'a Roles,
 }
 
 impl Site<'_> {
@@ -34,10 +37,16 @@ impl Site<'_> {
             Part::Primary => "",
             Part::Dr => ", its standby in a second Region",
         };
-        Template::new(format!(
+        let mut template = Template::new(format!(
             "PostgreSQL cluster {} of fleet {}{side}, made by Understudy",
             self.spec.name, self.fleet.name
-        ))
+        ));
+        // So that it can be rendered anew when roles have changed, with nothing else at hand.
+        template.note("Spec", serde_json::json!(self.spec));
+        if self.spec.topology.is_managed() {
+            template.note("Roles", serde_json::json!(self.today));
+        }
+        template
     }
 
     pub(crate) fn stack(&self) -> String {

@@ -2,7 +2,7 @@
 
 use crate::{
     Template, Value,
-    resource::{Resource, Secret, StringParameter},
+    resource::{DbCluster, DbInstance, GlobalCluster, Resource, Secret, StringParameter},
     value::Form,
 };
 
@@ -41,6 +41,12 @@ const LONGEST_BALANCER: usize = 32 + "-0123456789abcdef.elb.ap-southeast-1.amazo
 
 /// The longest ARN of a topic whose name CloudFormation makes.
 const LONGEST_TOPIC: usize = "arn:aws-us-gov:sns:ap-southeast-1:111122223333:".len() + 256;
+
+/// The longest name of an endpoint of RDS: an identifier, and what AWS puts behind it.
+const LONGEST_ENDPOINT: usize = 63 + ".cluster-custom-0123456789ab.ap-southeast-1.rds.amazonaws.com.cn".len();
+
+/// A health check's id, a UUID.
+const HEALTH_CHECK: usize = 36;
 
 /// The longest beginning and end of a secret's ARN, around its name.
 const AROUND_SECRET: usize = "arn:aws-us-gov:secretsmanager:ap-southeast-1:111122223333:secret:-AbCdEf".len();
@@ -82,6 +88,8 @@ impl Template {
             Form::GetAtt([name, attribute]) => match attribute.as_str() {
                 "PrimaryPrivateIpAddress" => LONGEST_ADDRESS,
                 "DNSName" => LONGEST_BALANCER,
+                "Endpoint" | "Endpoint.Address" | "ReadEndpoint.Address" => LONGEST_ENDPOINT,
+                "HealthCheckId" => HEALTH_CHECK,
                 _ => self.longest_of(name),
             },
             // Zones have names such as ap-southeast-1a.
@@ -94,6 +102,11 @@ impl Template {
         match self.resources.get(name).map(|node| &node.resource) {
             Some(Resource::Secret(Secret { name, .. })) => AROUND_SECRET + name.len(),
             Some(Resource::StringParameter(StringParameter { name, .. })) => name.len(),
+            Some(Resource::DbCluster(DbCluster { identifier, .. })) => identifier.len(),
+            Some(Resource::DbInstance(DbInstance { identifier, .. })) => identifier.len(),
+            Some(Resource::GlobalCluster(GlobalCluster { global_cluster_identifier, .. })) => {
+                global_cluster_identifier.len()
+            }
             Some(Resource::Bucket(_)) => LONGEST_BUCKET,
             Some(Resource::Topic(_)) => LONGEST_TOPIC,
             _ => LONGEST_ID,

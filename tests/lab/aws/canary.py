@@ -73,7 +73,9 @@ class LocalAws:
                       os.environ.get("CANARY_CONTROL_PORT") or str(free_port()))
         self.gateway, self.control = (f"http://127.0.0.1:{port}" for port in self.ports)
         # Tests run side by side, and their balancers listen at the same ports.
-        self.front_network = f"127.1.{int(self.ports[1]) % 250}"
+        number = int(self.ports[1]) % 250
+        self.front_network = f"127.1.{number}"
+        self.rds_networks = f"127.2.{number}", f"127.3.{number}"
         self.start()
 
     def start(self) -> None:
@@ -87,6 +89,7 @@ class LocalAws:
                  "LAB_UNANSWERED_SECONDS": str(UNANSWERED_SECONDS),
                  "LAB_MIN_DELIVERY_SECONDS": "1", "LAB_DISK_MIB": "512",
                  "LAB_FRONT_NETWORK": self.front_network,
+                 "LAB_RDS_NETWORK": self.rds_networks[0], "LAB_RDS_OTHER_NETWORK": self.rds_networks[1],
                  "LAMBDA_ASYNC_RETRY_BASE_SECONDS": "0.1", "AWS_PROFILE": "must-not-leak"})
         self.ready = self.process.stdout.readline().decode()
         if not self.ready.startswith("ready"):
@@ -109,9 +112,10 @@ class LocalAws:
         self.stop()
         shutil.rmtree(self.directory)
 
-    def client(self, service: str, key: str = "test", secret: str = "test", token: str | None = None, **config):
+    def client(self, service: str, key: str = "test", secret: str = "test", token: str | None = None,
+               region: str = "eu-west-1", **config):
         """An SDK client, as the account's root unless it is told otherwise."""
-        return boto3.client(service, endpoint_url=self.gateway, region_name="eu-west-1", aws_access_key_id=key,
+        return boto3.client(service, endpoint_url=self.gateway, region_name=region, aws_access_key_id=key,
                             aws_secret_access_key=secret, aws_session_token=token,
                             config=Config(retries={"total_max_attempts": 1}, **config))
 

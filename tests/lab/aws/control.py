@@ -7,6 +7,21 @@
     POST   /control/<instance id>/cut-from/<other instance id>
     *      /control/aws                                        see call_faults.py
 
+Of RDS (see rds_control.py, rds_pace.py, rds_names.py, rds_watch.py):
+
+    GET    /control/rds                                        databases: instances and clusters, with host of today;
+                                                               names: an address for each endpoint (of several one by
+                                                               lot), addresses: all of them; health_checks by id
+    GET    /control/rds/pace                                   how fast RDS moves, in seconds, and what it sees
+    POST   /control/rds/pace                                   {"replacement_seconds": null}: never; any field of Pace
+    POST   /control/rds/regions/<Region>/down, .../up          every database host of a Region dies, or comes back
+    POST   /control/<DB instance id>/<fault>                   kill-host, kill-postmaster, hang, resume, partition,
+                                                               isolate, cut-functions; stick (`modifying` for ever),
+                                                               unstick; never-replaced (a dead host); heal (all of
+                                                               these; a dead host comes back on the same data).
+                                                               An id that two Regions have is the primary's,
+                                                               <id>@<Region> is one Region's
+
 A fault that this machine cannot do is refused with 501 and the reason.
 """
 
@@ -15,6 +30,7 @@ import time
 from collections.abc import Callable
 
 import balancers
+import rds_control
 from call_faults import BadRule, rules
 from disks import NoDisk
 from members import Member, members
@@ -58,8 +74,14 @@ def answer(method: str, path: str, body: bytes) -> tuple[int, dict]:
             return 200, {"rules": rules.clear()}
         case "POST", ["control", "aws"]:
             return _make_rule(body)
+        case _, ["control", "rds", *words]:
+            return rds_control.answer(method, words, _document(body)) or (
+                404, {"error": f"nothing to {method} at {path}"})
         case "POST", ["control", instance_id, "run-unit", name]:
             return inject(instance_id, f"run-unit {name}", lambda member: member.run_unit(name))
+        case "POST", ["control", instance_id, fault] if instance_id not in members:
+            return rds_control.inject(instance_id, fault, NEED_PACKETS) or (
+                404, {"error": f"no member {instance_id}"})
         case "POST", ["control", instance_id, fault]:
             return inject(instance_id, fault, FAULTS.get(fault))
         case "POST", ["control", instance_id, "cut-from", other] if other in members and other != instance_id:
@@ -94,6 +116,14 @@ def list_members() -> list[dict]:
     return [{"instance_id": m.instance_id, "address": m.address, "dead": m.dead,
              "state": states.get(m.instance_id, "terminated"), "processes": m.count(m.find())}
             for m in list(members.values())]
+
+
+def _document(body: bytes) -> object:
+    """What was sent, or nothing."""
+    try:
+        return json.loads(body)
+    except json.JSONDecodeError:
+        return None
 
 
 def _make_rule(body: bytes) -> tuple[int, dict]:

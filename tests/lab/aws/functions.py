@@ -24,7 +24,7 @@ from ministack_api import in_background
 FIRST_RETRY_SECONDS = float(os.environ.get("LAMBDA_ASYNC_RETRY_BASE_SECONDS", "1"))
 MAX_RETRY_SECONDS = 30.0
 # What every function may see of this process's environment.
-VISIBLE = {"PATH", "LANG", "TZ", "TMPDIR", "AWS_ENDPOINT_URL"}
+VISIBLE = {"PATH", "LANG", "TZ", "TMPDIR", "AWS_ENDPOINT_URL", "DNS_SERVER", "RDS_AUTHORITY"}
 
 
 # -- asynchronous invocation ---------------------------------------------

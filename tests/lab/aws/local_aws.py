@@ -32,8 +32,10 @@ import balancers  # noqa: E402
 import call_faults  # noqa: E402
 import cloudformation_balancers  # noqa: E402
 import cloudformation_buckets  # noqa: E402
+import cloudformation_guards  # noqa: E402
 import cloudformation_known  # noqa: E402
 import cloudformation_network  # noqa: E402
+import cloudformation_rds  # noqa: E402
 import cloudformation_refs  # noqa: E402
 import cloudformation_types  # noqa: E402
 import commands  # noqa: E402
@@ -42,15 +44,26 @@ import images  # noqa: E402
 import imds  # noqa: E402
 import instances  # noqa: E402
 import members  # noqa: E402
+import network_acls  # noqa: E402
 import network_interfaces  # noqa: E402
 import permissions  # noqa: E402
+import rds_authority  # noqa: E402
+import rds_clusters  # noqa: E402
+import rds_global  # noqa: E402
+import rds_instances  # noqa: E402
+import rds_replicas  # noqa: E402
+import rds_shown  # noqa: E402
+import rds_volumes  # noqa: E402
+import rds_watch  # noqa: E402
 import stacks  # noqa: E402
 import templates  # noqa: E402
 from packets import packets  # noqa: E402
 
 PATCHES = (network_interfaces, instances, functions, alarms, stacks, cloudformation_types, cloudformation_network,
-           cloudformation_buckets, cloudformation_balancers, cloudformation_refs, cloudformation_known, permissions,
-           images, commands, templates, balancers, call_faults)
+           cloudformation_buckets, cloudformation_balancers, cloudformation_rds, cloudformation_guards,
+           cloudformation_refs, cloudformation_known, permissions,
+           images, commands, templates, balancers, call_faults, network_acls, rds_authority, rds_volumes,
+           rds_instances, rds_replicas, rds_clusters, rds_global, rds_shown, rds_watch)
 DRAIN_SECONDS = 1.0
 
 

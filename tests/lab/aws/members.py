@@ -364,7 +364,7 @@ members: dict[str, Member] = {}
 
 def clear_leftovers() -> None:
     """Kills and deletes what an earlier local AWS, itself killed, left behind."""
-    for directory in (settings.MEMBERS_DIR, settings.HOST_DIR):
+    for directory in (settings.MEMBERS_DIR, settings.DATABASES_DIR, settings.HOST_DIR):
         processes.kill(lambda directory=directory: processes.inside(directory))
         for entry in directory.iterdir():
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
@@ -374,5 +374,5 @@ def power_off_all() -> None:
     """Kills every member and every function of this local AWS."""
     for member in list(members.values()):
         member.power_off()
-    for directory in (settings.MEMBERS_DIR, settings.HOST_DIR):
+    for directory in (settings.MEMBERS_DIR, settings.DATABASES_DIR, settings.HOST_DIR):
         processes.kill(lambda directory=directory: processes.inside(directory))

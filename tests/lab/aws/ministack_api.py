@@ -9,7 +9,7 @@ from collections.abc import Callable
 import botocore.session
 from botocore import parsers, serialize
 from ministack.core.responses import get_account_id, get_region, new_uuid
-from ministack.services import ec2, eventbridge
+from ministack.services import ec2, eventbridge, rds
 
 _SESSION = botocore.session.get_session()
 
@@ -20,12 +20,26 @@ class CallFailed(ValueError):
 
 def call_ec2(operation: str, **arguments) -> dict:
     """Calls an EC2 API with the SDK's names and types, without going over HTTP."""
-    service = _SESSION.get_service_model("ec2")
-    model = service.operation_model(operation)
-    request = serialize.create_serializer("ec2").serialize_to_request(arguments, model)
     ec2._ensure_defaults_initialized()
-    status, headers, body = ec2._ACTION_MAP[operation]({k: [str(v)] for k, v in request["body"].items()})[:3]
-    reply = parsers.create_parser("ec2").parse(
+    return _call("ec2", ec2._ACTION_MAP, operation, arguments)
+
+
+def call_rds(operation: str, **arguments) -> dict:
+    """Calls an RDS API with the SDK's names and types, without going over HTTP."""
+    return _call("rds", rds._ACTION_MAP, operation, arguments)
+
+
+def input_of(service_name: str, operation: str) -> dict:
+    """The parameters of an API: their shapes by their names."""
+    return _SESSION.get_service_model(service_name).operation_model(operation).input_shape.members
+
+
+def _call(service_name: str, actions: dict[str, Callable], operation: str, arguments: dict) -> dict:
+    service = _SESSION.get_service_model(service_name)
+    model, protocol = service.operation_model(operation), service.metadata["protocol"]
+    request = serialize.create_serializer(protocol).serialize_to_request(arguments, model)
+    status, headers, body = actions[operation]({k: [str(v)] for k, v in request["body"].items()})[:3]
+    reply = parsers.create_parser(protocol).parse(
         {"status_code": status, "headers": headers, "body": body if isinstance(body, bytes) else body.encode()},
         model.output_shape)
     if status >= 400:

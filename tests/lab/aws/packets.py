@@ -38,6 +38,10 @@ CHAINS = """
 # What cuts a member off, and from whom; `dead` is for good, until it boots.
 DEAD, ISOLATE, PARTITION, CUT_FUNCTIONS, CUT_AWS = "dead", "isolate", "partition", "cut-functions", "cut-aws"
 KEPT_FROM_AWS = {DEAD, ISOLATE, PARTITION, CUT_AWS}
+# What a security group and a network ACL keep from a database: new connections, or every packet.
+NEW, ALL = "new", "all"
+# From these everybody but strangers sends: functions and the lab's own, and RDS's own.
+OWN = f"{{ {settings.ADDRESS}, {settings.RDS_NETWORK}.0/24, {settings.RDS_OTHER_NETWORK}.0/24 }}"
 
 
 @dataclass
@@ -80,6 +84,7 @@ class Packets:
         self._functions = Party(FUNCTIONS, MARKS)
         self._members: dict[str, Party] = {}
         self._apart: set[frozenset[str]] = set()  # pairs of members
+        self._closed: dict[str, tuple[str, int, str]] = {}  # by database: address, port, how
 
     def open(self) -> None:
         """Makes the table anew. Leaves both abilities False where the kernel or the user lacks them."""
@@ -120,6 +125,17 @@ class Packets:
             self._apply()
         return True
 
+    def close_to_others(self, name: str, address: str, port: int, how: str | None) -> None:
+        """Keeps strangers from a port at an address, in one of the two ways, or no longer."""
+        wanted = (address, port, how) if how else None
+        with self._lock:
+            if not self.can_drop or self._closed.get(name) == wanted:
+                return
+            self._closed.pop(name, None)
+            if wanted:
+                self._closed[name] = wanted
+            self._apply()
+
     def heal(self, name: str) -> None:
         """Undoes every cut of a member."""
         with self._lock:
@@ -148,6 +164,8 @@ class Packets:
             leaving = [f"{party.group()} meta mark set {party.mark:#x}" for party in [self._functions, *concerned]]
         # Whom nothing reaches comes first; a partition, which lets some through, last.
         arriving = [rule for member in concerned if DEAD in member.cuts for rule in _alone(member)]
+        for address, port, how in self._closed.values():
+            arriving += _closed(address, port, how)
         for one, other in apart:
             arriving += _between(self._members[one], self._members[other])
         for member in concerned:
@@ -160,6 +178,16 @@ class Packets:
                 if how in member.cuts:
                     arriving += [*_to_itself(member), *(_exempt(member) if how == PARTITION else ()), *_alone(member)]
         _nft(_flush() + _table(_chain("leaving", leaving) + _chain("arriving", arriving)))
+
+
+def _closed(address: str, port: int, how: str) -> Iterator[str]:
+    """Nothing from strangers to a port: no new connection, or no packet at all, in either direction."""
+    to_it = f"ip saddr != {OWN} ip daddr {address} tcp dport {port}"
+    if how == NEW:
+        yield f"{to_it} tcp flags & (syn | ack) == syn drop"
+    else:
+        yield f"{to_it} drop"
+        yield f"ip saddr {address} tcp sport {port} ip daddr != {OWN} drop"
 
 
 def _alone(member: Party) -> Iterator[str]:

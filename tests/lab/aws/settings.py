@@ -21,6 +21,8 @@ LAB_DIR = Path(
 MEMBERS_DIR = LAB_DIR / "members"
 # What members keep in the place of a bucket: pgBackRest speaks to no S3 without TLS.
 BACKUPS_DIR = LAB_DIR / "backups"
+# The volumes of RDS's databases, and the hosts that they run on.
+DATABASES_DIR = LAB_DIR / "databases"
 # Where this process and the Lambda functions it starts live.
 HOST_DIR = LAB_DIR / "local-aws"
 # What each function printed, one file per function.
@@ -44,6 +46,18 @@ FRONT_NETWORK = os.environ.get("LAB_FRONT_NETWORK", "127.0.14")
 # The program of members that Patroni leads: not of this environment, which only root may be able to read.
 PATRONI = os.environ.get("LAB_PATRONI") or str(Path(__file__).resolve().parents[3] / "target/lab/patroni/bin/patroni")
 
+# Database servers behind the endpoints of RDS listen at addresses that begin like these: in REGION, and in all others.
+RDS_NETWORK = os.environ.get("LAB_RDS_NETWORK", "127.0.15")
+RDS_OTHER_NETWORK = os.environ.get("LAB_RDS_OTHER_NETWORK", "127.0.16")
+# How long an ordinary change of a DB instance's or cluster's state takes. RDS takes minutes.
+RDS_SECONDS = float(os.environ.get("LAB_RDS_SECONDS", "2"))
+# From the death of a host until RDS moves to another one. Multi-AZ takes 60 to 120 s, Aurora some 30 s.
+RDS_FAILOVER_SECONDS = float(os.environ.get("LAB_RDS_FAILOVER_SECONDS") or 3 * RDS_SECONDS)
+# From the death of the only host that could run an instance until RDS has another one.
+RDS_REPLACEMENT_SECONDS = float(os.environ.get("LAB_RDS_REPLACEMENT_SECONDS", "900"))
+# Who answers the names of endpoints: the lab's own DNS server.
+DNS_SERVER = os.environ.get("LAB_DNS_SERVER", "127.0.0.1:5335")
+
 # Whether instances run their user data; tests of stacks alone want records.
 RUN_USER_DATA = os.environ.get("LAB_RUN_USER_DATA", "yes") == "yes"
 
@@ -64,7 +78,7 @@ SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 def prepare() -> None:
     """Makes the directories and replaces this process's environment by MiniStack's."""
-    for directory in (LAB_DIR, MEMBERS_DIR, BACKUPS_DIR, HOST_DIR, LOGS_DIR):
+    for directory in (LAB_DIR, MEMBERS_DIR, BACKUPS_DIR, DATABASES_DIR, HOST_DIR, LOGS_DIR):
         directory.mkdir(parents=True, exist_ok=True)
         directory.chmod(0o755)
     _check_traversable()
@@ -80,6 +94,8 @@ def prepare() -> None:
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         # MiniStack gives functions this address, and only if it has it itself.
         "AWS_ENDPOINT_URL": GATEWAY_URL,
+        # Read by functions; RDS_AUTHORITY joins it once there is one.
+        "DNS_SERVER": DNS_SERVER,
         "AUTH": "true",
         "GATEWAY_PORT": str(GATEWAY_PORT),
         "MINISTACK_REGION": REGION,

@@ -12,6 +12,7 @@ from ministack.services.cloudformation import engine, stacks, wait_conditions
 from ministack_api import emit
 
 INSTANCE = "AWS::EC2::Instance"
+WAITING = ("AWS::RDS::DBInstance", "AWS::RDS::DBCluster", "AWS::RDS::GlobalCluster")
 
 
 # -- stack status events -------------------------------------------------
@@ -110,8 +111,9 @@ def _another_instance_can_be_made(stack_name: str, logical_id: str, booting: set
 
 
 def _runs_on_worker_thread(resource_type: str) -> bool:
-    """Instances wait, when made for signals and when deleted for their end; the event loop must not."""
-    return resource_type == INSTANCE or _original_runs_on_worker_thread(resource_type)
+    """Instances wait, when made for signals and when deleted for their end, and databases for their state; the event
+    loop must not."""
+    return resource_type == INSTANCE or resource_type in WAITING or _original_runs_on_worker_thread(resource_type)
 
 
 _original_add_event = stacks._add_event

@@ -3,6 +3,7 @@
 use crate::{
     clock::Moment,
     error::{Error, cannot, story},
+    names,
     sql::{Database, STATEMENT},
 };
 use hickory_resolver::TokioResolver;
@@ -134,10 +135,9 @@ impl Job {
 
     /// Resolves the record and connects. The resolver keeps the answer for its time to live, as an application's does.
     async fn connect(&self) -> Result<(Client, IpAddr), String> {
-        // With the final dot the name is complete and no search list is tried.
-        let answer = self.resolver.lookup_ip(format!("{}.", self.record)).await.map_err(|error| story(&error))?;
-        let address = answer.iter().next().ok_or("the record has no address")?;
-        let client = self.database.connect(address).await.map_err(|why| format!("{address}: {why}"))?;
+        let (name, address) = names::follow(&self.resolver, &self.record).await?;
+        let database = if name == self.record { self.database.clone() } else { self.database.named(&name) };
+        let client = database.connect(address).await.map_err(|why| format!("{address}: {why}"))?;
         Ok((client, address))
     }
 

@@ -79,8 +79,15 @@ fn removable(spec: &str) -> Result<String, Error> {
     Ok(spec.to_string())
 }
 
-/// Deploys a cluster by its spec: calls the function until the cluster is ready.
+/// Deploys a cluster by its spec.
 pub async fn deploy(owner: &Owner, name: &str, spec: &str, step: &Step) -> Result<Cluster, Error> {
+    until_ready(owner, name, spec, step).await?;
+    let doing = format!("deploy the cluster {name}");
+    find(owner, name).await?.ok_or_else(|| cannot(doing)("it is ready and has no card"))
+}
+
+/// Calls the function with a spec until the cluster is ready.
+pub async fn until_ready(owner: &Owner, name: &str, spec: &str, step: &Step) -> Result<(), Error> {
     let doing = format!("deploy the cluster {name}");
     let spec = removable(spec)?;
     let until = Instant::now() + PATIENCE;
@@ -95,7 +102,7 @@ pub async fn deploy(owner: &Owner, name: &str, spec: &str, step: &Step) -> Resul
         }
         let answer: Answer = serde_json::from_str(&payload).map_err(cannot(&doing))?;
         if answer.outcome == "ready" {
-            return find(owner, name).await?.ok_or_else(|| cannot(&doing)("it is ready and has no card"));
+            return Ok(());
         }
         if answer.outcome == "refused" {
             return Err(cannot(&doing)(format!("{}: {}", answer.message, json!(answer.problems))));
@@ -144,7 +151,7 @@ pub async fn all(owner: &Owner) -> Result<Vec<String>, Error> {
 }
 
 /// The state item alone; nothing is known where there is none.
-async fn state(owner: &Owner, name: &str) -> Result<Now, Error> {
+pub async fn state(owner: &Owner, name: &str) -> Result<Now, Error> {
     let key = json!({"cluster": {"S": name}, "item": {"S": "state"}});
     let with = json!({"TableName": Fleet::table(), "Key": key, "ConsistentRead": true});
     let answer = owner.call("dynamodb", "get_item", with).await?;
@@ -185,10 +192,7 @@ impl Cluster {
 
     /// The ledger's entries about this cluster, oldest first.
     pub async fn ledger(&self, owner: &Owner) -> Result<Vec<Value>, Error> {
-        let items = items(owner, &self.card.cluster).await?;
-        let entries =
-            items.iter().filter(|item| item["item"]["S"].as_str().is_some_and(|key| key.starts_with("ledger#")));
-        entries.map(|item| serde_json::from_str(&text(item, "/entry/S")?).map_err(cannot("read the ledger"))).collect()
+        ledger(owner, &self.card.cluster).await
     }
 
     /// Instance ids of the members whose guard noted last that their disk is full.
@@ -199,25 +203,36 @@ impl Cluster {
         Ok(full.filter_map(id).collect())
     }
 
-    /// Lets an hour pass for what the cluster remembers of failovers and pages: a cluster that is used again begins a
-    /// run as a new one does, without a cool-down and with every page still unsent.
+    /// Lets an hour pass for what the cluster remembers ([`age`]).
     pub async fn age(&self, owner: &Owner) -> Result<(), Error> {
-        let name = &self.card.cluster;
-        let key = json!({"cluster": {"S": name}, "item": {"S": "state"}});
-        let with = json!({
-            "TableName": Fleet::table(), "Key": key, "UpdateExpression": "REMOVE failovers_ms, paused_until_ms",
-            "ConditionExpression": "phase = :steady", "ExpressionAttributeValues": {":steady": {"S": "steady"}},
-        });
-        owner.call("dynamodb", "update_item", with).await?;
-        for item in items(owner, name).await? {
-            let sort = text(&item, "/item/S")?;
-            // What was told of a deployment is told for good.
-            if sort.starts_with("told#") && !sort.starts_with("told#stack#") {
-                delete(owner, name, &sort).await?;
-            }
-        }
-        Ok(())
+        age(owner, &self.card.cluster).await
     }
+}
+
+/// The ledger's entries about a cluster, oldest first.
+pub async fn ledger(owner: &Owner, name: &str) -> Result<Vec<Value>, Error> {
+    let items = items(owner, name).await?;
+    let entries = items.iter().filter(|item| item["item"]["S"].as_str().is_some_and(|key| key.starts_with("ledger#")));
+    entries.map(|item| serde_json::from_str(&text(item, "/entry/S")?).map_err(cannot("read the ledger"))).collect()
+}
+
+/// Lets an hour pass for what a cluster remembers of failovers and pages: a cluster that is used again begins a run as
+/// a new one does, without a cool-down and with every page still unsent.
+pub async fn age(owner: &Owner, name: &str) -> Result<(), Error> {
+    let key = json!({"cluster": {"S": name}, "item": {"S": "state"}});
+    let with = json!({
+        "TableName": Fleet::table(), "Key": key, "UpdateExpression": "REMOVE failovers_ms, paused_until_ms",
+        "ConditionExpression": "phase = :steady", "ExpressionAttributeValues": {":steady": {"S": "steady"}},
+    });
+    owner.call("dynamodb", "update_item", with).await?;
+    for item in items(owner, name).await? {
+        let sort = text(&item, "/item/S")?;
+        // What was told of a deployment is told for good.
+        if sort.starts_with("told#") && !sort.starts_with("told#stack#") {
+            delete(owner, name, &sort).await?;
+        }
+    }
+    Ok(())
 }
 
 /// All items of a cluster in the state table, by their keys.

@@ -7,7 +7,7 @@ use crate::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::{net::IpAddr, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -70,6 +70,30 @@ pub struct FrontTarget {
     pub since_ms: u64,
 }
 
+/// What runs behind RDS.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Databases {
+    /// Every server there is.
+    pub databases: Vec<DatabaseHost>,
+    /// Where each endpoint's name leads now.
+    pub names: BTreeMap<String, IpAddr>,
+}
+
+/// One server of a database.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct DatabaseHost {
+    /// Identifier of its instance.
+    pub id: String,
+    /// Its Region.
+    pub region: String,
+    /// What RDS says of it.
+    pub status: String,
+    /// Whether its hardware died.
+    pub dead: bool,
+    /// Where it listens.
+    pub address: IpAddr,
+}
+
 impl Front {
     /// The healthy targets of a port, with the time since when they are.
     pub fn healthy(&self, port: u16) -> Vec<(String, Moment)> {
@@ -117,6 +141,13 @@ pub async fn run_unit(id: &str, name: &str) -> Result<i64, Error> {
     let answer = answer.map_err(cannot(&doing))?.map_err(cannot(&doing))?;
     let answer = must(read(&answer).map_err(cannot(&doing))?, &doing)?;
     answer["status"].as_i64().ok_or_else(|| cannot(doing)("it has no exit status"))
+}
+
+/// Every database there is, and every name.
+pub async fn databases() -> Result<Databases, Error> {
+    let doing = "list the databases";
+    let answer = must(ask("GET", "/control/rds", None).await?, doing)?;
+    serde_json::from_value(answer).map_err(cannot(doing))
 }
 
 fn must(answer: Answer, doing: &str) -> Result<Value, Error> {

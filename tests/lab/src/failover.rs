@@ -34,9 +34,9 @@ const LIMIT_PATRONI: Duration = Duration::from_secs(120);
 /// probes (3 s), and as much again.
 const QUIET: Duration = Duration::from_secs(16);
 /// How long a second page is waited for once everything is over.
-const SETTLE: Duration = Duration::from_secs(3);
+pub const SETTLE: Duration = Duration::from_secs(3);
 /// Between two looks at AWS while a failover runs: more would slow the functions down that are being measured.
-const LOOK: Duration = Duration::from_millis(200);
+pub const LOOK: Duration = Duration::from_millis(200);
 
 /// What one run came to.
 pub struct Outcome {
@@ -136,7 +136,7 @@ async fn as_new(lab: &Lab, name: &str, progress: Progress) -> Result<Cluster, Er
 }
 
 /// Waits until rows have been accepted for a while.
-async fn warm_up(client: &Writer) -> Result<(), Error> {
+pub async fn warm_up(client: &Writer) -> Result<(), Error> {
     let until = Instant::now() + Duration::from_secs(20);
     while client.newest().is_none() {
         if Instant::now() > until {

@@ -4,7 +4,7 @@ use crate::{
     command::{Keep, Line, run},
     error::{Error, cannot},
     owner::{Owner, list, text},
-    place::{FLEET, Place, ZONE},
+    place::{FLEET, Place, REGION, ZONE},
     progress::Step,
     setup::FUNCTIONS,
 };
@@ -23,6 +23,8 @@ const STACK: &str = "lab-understudy";
 /// What is there already, kept in the lab's folder and worth as much as the local AWS that it describes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fleet {
+    /// Its Region.
+    pub region: String,
     /// The VPC that stands for the user's.
     pub vpc: String,
     /// Its subnets, one per Availability Zone.
@@ -35,14 +37,14 @@ pub struct Fleet {
     pub deployed: Option<u64>,
 }
 
-fn path(place: &Place) -> PathBuf {
-    place.dir.join("fleet.json")
+fn path(place: &Place, region: &str) -> PathBuf {
+    place.dir.join(format!("fleet-{region}.json"))
 }
 
 impl Fleet {
     /// The fleet that an earlier command left, if there is one.
-    pub fn find(place: &Place) -> Result<Option<Fleet>, Error> {
-        let path = path(place);
+    pub fn find(place: &Place, region: &str) -> Result<Option<Fleet>, Error> {
+        let path = path(place, region);
         match fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(cannot(format!("read {}", path.display()))),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -51,7 +53,7 @@ impl Fleet {
     }
 
     fn keep(&self, place: &Place) -> Result<(), Error> {
-        let path = path(place);
+        let path = path(place, &self.region);
         let bytes = serde_json::to_vec_pretty(self).map_err(cannot("write down the fleet"))?;
         fs::write(&path, bytes).map_err(cannot(format!("write {}", path.display())))
     }
@@ -67,28 +69,40 @@ impl Fleet {
     }
 }
 
-/// Makes the network a user would have: a VPC, a subnet in each of three Availability Zones, a private hosted zone;
-/// and the queue for the pages.
-pub async fn network(place: &Place, owner: &Owner) -> Result<Fleet, Error> {
+/// Third numbers of the subnets' addresses: of the first Region, and of the second.
+const SUBNETS: [u8; 3] = [11, 12, 13];
+const SECOND_SUBNETS: [u8; 3] = [17, 18, 19];
+
+/// Makes the network a user would have in a Region: a VPC, a subnet in each of three Availability Zones, a private
+/// hosted zone unless there is one; and the queue for the pages.
+pub async fn network(place: &Place, owner: &Owner, region: &str, zone: Option<&str>) -> Result<Fleet, Error> {
     let vpc = owner.call("ec2", "create_vpc", json!({"CidrBlock": "127.0.0.0/16"})).await?;
     let vpc = text(&vpc, "/Vpc/VpcId")?;
     let mut subnets = Vec::new();
-    for (range, zone) in
-        [("127.0.11.0/24", "eu-west-1a"), ("127.0.12.0/24", "eu-west-1b"), ("127.0.13.0/24", "eu-west-1c")]
-    {
+    let numbers = if region == REGION { SUBNETS } else { SECOND_SUBNETS };
+    for (number, letter) in numbers.into_iter().zip(["a", "b", "c"]) {
+        let (range, zone) = (format!("127.0.{number}.0/24"), format!("{region}{letter}"));
         let with = json!({"VpcId": vpc, "CidrBlock": range, "AvailabilityZone": zone});
         subnets.push(text(&owner.call("ec2", "create_subnet", with).await?, "/Subnet/SubnetId")?);
     }
-    let with = json!({
-        "Name": ZONE, "CallerReference": vpc, "HostedZoneConfig": {"PrivateZone": true},
-        "VPC": {"VPCRegion": crate::place::REGION, "VPCId": vpc},
-    });
-    let zone = text(&owner.call("route53", "create_hosted_zone", with).await?, "/HostedZone/Id")?;
-    let zone = zone.trim_start_matches("/hostedzone/").to_owned();
+    let zone = match zone {
+        Some(zone) => zone.to_owned(),
+        None => hosted_zone(owner, region, &vpc).await?,
+    };
     let queue = owner.call("sqs", "create_queue", json!({"QueueName": "pages-as-sent"})).await?;
-    let fleet = Fleet { vpc, subnets, zone, pages: text(&queue, "/QueueUrl")?, deployed: None };
+    let fleet =
+        Fleet { region: region.to_owned(), vpc, subnets, zone, pages: text(&queue, "/QueueUrl")?, deployed: None };
     fleet.keep(place)?;
     Ok(fleet)
+}
+
+async fn hosted_zone(owner: &Owner, region: &str, vpc: &str) -> Result<String, Error> {
+    let with = json!({
+        "Name": ZONE, "CallerReference": vpc, "HostedZoneConfig": {"PrivateZone": true},
+        "VPC": {"VPCRegion": region, "VPCId": vpc},
+    });
+    let zone = text(&owner.call("route53", "create_hosted_zone", with).await?, "/HostedZone/Id")?;
+    Ok(zone.trim_start_matches("/hostedzone/").to_owned())
 }
 
 /// Deploys `infra/template.yaml` with the built functions, unless it is deployed as it is now.
@@ -100,7 +114,7 @@ pub async fn deploy(place: &Place, owner: &Owner, fleet: &mut Fleet, step: &Step
     if fleet.deployed == Some(now) {
         return Ok(false);
     }
-    let file = place.dir.join("template.yaml");
+    let file = place.dir.join(format!("template-{}.yaml", fleet.region));
     fs::write(&file, built).map_err(cannot(format!("write {}", file.display())))?;
     step.tell("sam deploy: packing the functions");
     let mut sam = place.aws_program(place.tool("sam"));
@@ -113,7 +127,7 @@ pub async fn deploy(place: &Place, owner: &Owner, fleet: &mut Fleet, step: &Step
         "--no-fail-on-empty-changeset",
     ])
     .args(["--capabilities", "CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"])
-    .args(["--no-progressbar", "--region", crate::place::REGION, "--template-file"])
+    .args(["--no-progressbar", "--region", &fleet.region, "--template-file"])
     .arg(file)
     .arg("--parameter-overrides")
     .args([
@@ -125,7 +139,9 @@ pub async fn deploy(place: &Place, owner: &Owner, fleet: &mut Fleet, step: &Step
         "OnCallEmail=on-call@example.com".to_owned(),
         format!("Architecture={}", if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" }),
     ]);
-    run(place, "sam-deploy", "deploy the fleet", sam, |line| {
+    // SAM looks for its own bucket where the environment says, whatever its option says.
+    sam.env("AWS_REGION", &fleet.region).env("AWS_DEFAULT_REGION", &fleet.region);
+    run(place, &format!("sam-deploy-{}", fleet.region), "deploy the fleet", sam, |line| {
         let (Line::Out(text) | Line::Err(text)) = line;
         if text.starts_with("CREATE_") || text.starts_with("UPDATE_") || text.starts_with("Uploading") {
             step.tell(format!("sam deploy: {}", text.split_whitespace().collect::<Vec<_>>().join(" ")));

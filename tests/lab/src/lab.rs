@@ -7,9 +7,9 @@ use crate::{
     local_aws,
     names::{self, Names, Zone},
     owner::Owner,
-    place::Place,
+    place::{Place, REGION, SECOND_REGION},
     processes,
-    progress::Progress,
+    progress::{Progress, Step},
     setup,
 };
 use std::{fs, path::PathBuf, sync::Arc};
@@ -67,14 +67,38 @@ impl Lab {
         }
         let owner = Owner::start(place)?;
         let step = progress.step("fleet");
-        let mut fleet = match Fleet::find(place)? {
-            Some(fleet) => fleet,
-            None => fleet::network(place, &owner).await?,
-        };
-        let deployed = fleet::deploy(place, &owner, &mut fleet, &step).await?;
-        step.done(if deployed { "deployed by SAM from infra/template.yaml" } else { "deployed before, unchanged" });
+        let fleet = fleet_in(place, &owner, REGION, None, step).await?;
         let zone = Arc::new(Zone::new(Owner::start(place)?, fleet.zone.clone()));
         let names = names::serve(Arc::clone(&zone)).await?;
         Ok(Lab { place: place.clone(), owner, fleet, zone, _names: names })
     }
+}
+
+/// What clusters with two Regions need beside the fleet.
+pub struct Second {
+    /// The owner of the account, in the second Region.
+    pub owner: Owner,
+    /// What was deployed there.
+    pub fleet: Fleet,
+}
+
+impl Lab {
+    /// The fleet of the second Region, deployed unless it is.
+    pub async fn second(&self, progress: Progress) -> Result<Second, Error> {
+        let owner = self.owner.within(SECOND_REGION);
+        let step = progress.step("second fleet");
+        let fleet = fleet_in(&self.place, &owner, SECOND_REGION, Some(&self.fleet.zone), step).await?;
+        Ok(Second { owner, fleet })
+    }
+}
+
+/// The fleet of a Region, deployed unless it is.
+async fn fleet_in(place: &Place, owner: &Owner, region: &str, zone: Option<&str>, step: Step) -> Result<Fleet, Error> {
+    let mut fleet = match Fleet::find(place, region)? {
+        Some(fleet) => fleet,
+        None => fleet::network(place, owner, region, zone).await?,
+    };
+    let deployed = fleet::deploy(place, owner, &mut fleet, &step).await?;
+    step.done(if deployed { "deployed by SAM from infra/template.yaml" } else { "deployed before, unchanged" });
+    Ok(fleet)
 }

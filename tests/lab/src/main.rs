@@ -18,6 +18,7 @@ mod led;
 mod local_aws;
 mod lock;
 mod logs;
+mod managed;
 mod names;
 mod order;
 mod owner;
@@ -176,6 +177,9 @@ async fn with_lock(place: &Place, command: &Command, json: bool) -> Result<End, 
 /// Deploys a cluster unless it is there, and waits until it is as new.
 async fn bring_up(lab: &Lab, name: &str, progress: Progress) -> Result<(), Error> {
     let spec = cluster::spec(&lab.place, name)?;
+    if managed::is_managed(&spec) {
+        return managed::take(lab, name, &spec, progress).await.map(drop);
+    }
     let step = progress.step("cluster");
     let cluster = steady::take(lab, name, &spec, &step).await?;
     step.done(&format!("{name} is ready: {} members, {}", cluster.card.members.len(), cluster.card.topology));
@@ -222,22 +226,33 @@ async fn fail_over(
     json: bool,
     progress: Progress,
 ) -> Result<End, Error> {
-    let (mut done, mut topology, mut synchronous) = (Vec::new(), String::new(), false);
+    let (mut done, mut topology, mut synchronous, mut broken) = (Vec::new(), String::new(), false, Vec::new());
+    let is_managed = managed::is_managed(&cluster::spec(&lab.place, cluster)?);
     for number in 1..=runs {
-        let (outcome, of) = failover::run(lab, cluster, fault, number, runs, progress).await?;
+        let outcome = if is_managed {
+            let (outcome, of, what) = managed::run(lab, cluster, fault, number, runs, progress).await?;
+            (topology, synchronous) = (of.card.topology.to_string(), of.card.aws_fails_over);
+            broken.extend(what.into_iter().map(|what| format!("run {number}: {what}")));
+            outcome
+        } else {
+            let (outcome, of) = failover::run(lab, cluster, fault, number, runs, progress).await?;
+            (topology, synchronous) = (of.card.topology.to_string(), of.synchronous);
+            outcome
+        };
         if !json {
             println!("{}", outcome.story);
         }
-        (topology, synchronous) = (of.card.topology.to_string(), of.synchronous);
         done.push(outcome.run);
     }
     let report = Report::new(cluster.to_owned(), topology, synchronous, done);
+    if !is_managed {
+        broken = report.broken();
+    }
     if json {
         println!("{}", serde_json::to_string(&report).map_err(error::cannot("print the report"))?);
     } else if runs > 1 {
         println!("{runs} runs: {}", report.summary());
     }
-    let broken = report.broken();
     for what in &broken {
         eprintln!("  not as promised: {what}");
     }

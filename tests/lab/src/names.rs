@@ -1,30 +1,26 @@
-//! Names: answers DNS questions from the emulated Route 53, and for the names of load balancers, as the resolver of a
-//! VPC does.
+//! Names: answers DNS questions from the emulated Route 53, and for the names of load balancers and databases, as the
+//! resolver of a VPC does.
+
+mod responder;
 
 use crate::{
-    control,
-    error::{Error, cannot},
+    error::{Error, cannot, story},
     local_aws::busy,
-    owner::{Owner, list},
+    owner::{Owner, list, text},
     place::{DNS_PORT, local},
 };
 use hickory_resolver::{
     TokioResolver,
     config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig},
-    net::runtime::{Time, TokioRuntimeProvider},
-    proto::{
-        op::{Metadata, ResponseCode},
-        rr::{Name, RData, Record, RecordType, rdata},
-    },
+    net::runtime::TokioRuntimeProvider,
+    proto::rr::RData,
 };
-use hickory_server::{
-    Server,
-    server::{Request, RequestHandler, ResponseHandler, ResponseInfo},
-    zone_handler::MessageResponseBuilder,
-};
+use hickory_server::Server;
+use responder::Responder;
 use serde_json::{Value, json};
 use std::{
-    net::{IpAddr, Ipv4Addr},
+    collections::BTreeMap,
+    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -37,24 +33,34 @@ use tokio::{
 /// the lab's measurements leave that out, and so does this.
 const CACHE: Duration = Duration::from_millis(50);
 
-/// One record set: an address or text record and its values.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How old the state of a health check may be: Route 53 looks at an alarm every few seconds.
+const HEALTH_CACHE: Duration = Duration::from_millis(500);
+
+/// One record set and its values.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RecordSet {
     /// Name without a final dot, in lower case.
     pub name: String,
-    /// `A` or `TXT`; other types are not kept.
+    /// Its type.
     pub kind: Kind,
     /// Time to live in seconds.
     pub ttl: u32,
-    /// Its values, texts without their quotes.
+    /// Its values: texts without their quotes, names without a final dot.
     pub values: Vec<String>,
+    /// Of a failover pair: `PRIMARY` or `SECONDARY`.
+    pub failover: Option<String>,
+    /// Its health check, when it has one.
+    pub health_check: Option<String>,
 }
 
 /// The record types that the lab answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Kind {
     /// An IPv4 address.
+    #[default]
     A,
+    /// Another name.
+    Cname,
     /// A text.
     Txt,
 }
@@ -64,15 +70,36 @@ pub struct Zone {
     owner: Owner,
     id: String,
     seen: Mutex<Option<(Instant, Arc<Vec<RecordSet>>)>>,
+    health: Mutex<BTreeMap<String, (Instant, bool)>>,
 }
 
 impl Zone {
     /// A zone that is read through its own connection to AWS, so that a question does not wait for other calls.
     pub fn new(owner: Owner, id: String) -> Zone {
-        Zone { owner, id, seen: Mutex::new(None) }
+        Zone { owner, id, seen: Mutex::new(None), health: Mutex::new(BTreeMap::new()) }
     }
 
-    /// All A and TXT records of the zone, at most 50 ms old.
+    /// Whether a health check that reads an alarm passes: while the alarm is not in ALARM.
+    pub async fn passes(&self, health_check: &str) -> Result<bool, Error> {
+        let mut known = self.health.lock().await;
+        if let Some((at, passes)) = known.get(health_check)
+            && at.elapsed() < HEALTH_CACHE
+        {
+            return Ok(*passes);
+        }
+        let at = Instant::now();
+        let answer = self.owner.call("route53", "get_health_check", json!({"HealthCheckId": health_check})).await?;
+        let config = &answer["HealthCheck"]["HealthCheckConfig"];
+        let region = text(config, "/AlarmIdentifier/Region")?;
+        let alarm = text(config, "/AlarmIdentifier/Name")?;
+        let owner = self.owner.within(&region);
+        let answer = owner.call("cloudwatch", "describe_alarms", json!({"AlarmNames": [alarm]})).await?;
+        let passes = text(&answer, "/MetricAlarms/0/StateValue")? != "ALARM";
+        known.insert(health_check.to_owned(), (at, passes));
+        Ok(passes)
+    }
+
+    /// All records of the zone, at most 50 ms old.
     pub async fn records(&self) -> Result<Arc<Vec<RecordSet>>, Error> {
         let mut seen = self.seen.lock().await;
         if let Some((at, records)) = seen.as_ref()
@@ -103,93 +130,20 @@ impl Zone {
 fn record_set(entry: &Value) -> Option<RecordSet> {
     let kind = match entry["Type"].as_str()? {
         "A" => Kind::A,
+        "CNAME" => Kind::Cname,
         "TXT" => Kind::Txt,
         _ => return None,
     };
     let name = entry["Name"].as_str()?.trim_end_matches('.').to_lowercase();
     let ttl = u32::try_from(entry["TTL"].as_u64()?).ok()?;
     let values = list(entry, "/ResourceRecords").iter().filter_map(|value| value["Value"].as_str());
-    let values = values.map(|value| value.trim_matches('"').to_owned()).collect();
-    Some(RecordSet { name, kind, ttl, values })
-}
-
-/// Where the names of load balancers are.
-const BALANCERS: &str = ".amazonaws.com";
-/// What Elastic Load Balancing says with its addresses.
-const BALANCER_TTL: u32 = 60;
-
-/// Answers questions about the zone, and about load balancers.
-struct Responder {
-    zone: Arc<Zone>,
-}
-
-impl Responder {
-    /// The records that answer a question; a response code when there are none for another reason than an empty zone.
-    async fn answer(&self, name: &str, kind: RecordType) -> Result<Vec<Record>, ResponseCode> {
-        let asked = name.trim_end_matches('.').to_lowercase();
-        if asked.ends_with(BALANCERS) {
-            return balancer(name, &asked, kind).await;
-        }
-        if !asked.ends_with(crate::place::ZONE) {
-            return Err(ResponseCode::Refused);
-        }
-        let records = self.zone.records().await.map_err(|_| ResponseCode::ServFail)?;
-        let of_name: Vec<&RecordSet> = records.iter().filter(|set| set.name == asked).collect();
-        if of_name.is_empty() {
-            return Err(ResponseCode::NXDomain);
-        }
-        let owner = Name::from_ascii(name).map_err(|_| ResponseCode::FormErr)?;
-        let mut answers = Vec::new();
-        for set in of_name {
-            for value in &set.values {
-                let data = match (set.kind, kind) {
-                    (Kind::A, RecordType::A) => {
-                        let address: Ipv4Addr = value.parse().map_err(|_| ResponseCode::ServFail)?;
-                        RData::A(rdata::A(address))
-                    }
-                    (Kind::Txt, RecordType::TXT) => RData::TXT(rdata::TXT::new(vec![value.clone()])),
-                    _ => continue,
-                };
-                answers.push(Record::from_rdata(owner.clone(), set.ttl, data));
-            }
-        }
-        Ok(answers)
-    }
-}
-
-/// The address of a load balancer's front.
-async fn balancer(name: &str, asked: &str, kind: RecordType) -> Result<Vec<Record>, ResponseCode> {
-    let fronts = control::fronts().await.map_err(|_| ResponseCode::ServFail)?;
-    let front = fronts.iter().find(|front| front.dns_name.to_lowercase() == asked).ok_or(ResponseCode::NXDomain)?;
-    let owner = Name::from_ascii(name).map_err(|_| ResponseCode::FormErr)?;
-    Ok(match (front.address, kind) {
-        (IpAddr::V4(address), RecordType::A) => {
-            vec![Record::from_rdata(owner, BALANCER_TTL, RData::A(rdata::A(address)))]
-        }
-        _ => Vec::new(),
-    })
-}
-
-#[async_trait::async_trait]
-impl RequestHandler for Responder {
-    async fn handle_request<R: ResponseHandler, T: Time>(&self, request: &Request, mut handle: R) -> ResponseInfo {
-        let mut metadata = Metadata::response_from_request(&request.metadata);
-        let answers = match request.request_info() {
-            Ok(info) => self.answer(&info.query.name().to_string(), info.query.query_type()).await,
-            Err(_) => Err(ResponseCode::FormErr),
-        };
-        let answers = answers.unwrap_or_else(|code| {
-            metadata.response_code = code;
-            Vec::new()
-        });
-        let builder = MessageResponseBuilder::from_message_request(request);
-        let response = builder.build(metadata, &answers, &[], &[], &[]);
-        match handle.send_response(response).await {
-            Ok(info) => info,
-            // Whoever asked has gone; nobody is left to be told.
-            Err(_) => ResponseInfo::from(hickory_resolver::proto::op::Header { metadata, counts: Default::default() }),
-        }
-    }
+    let bare = |value: &str| match kind {
+        Kind::Cname => value.trim_end_matches('.').to_lowercase(),
+        Kind::A | Kind::Txt => value.trim_matches('"').to_owned(),
+    };
+    let word = |field: &str| entry[field].as_str().map(str::to_owned);
+    let values = values.map(bare).collect();
+    Some(RecordSet { name, kind, ttl, values, failover: word("Failover"), health_check: word("HealthCheckId") })
 }
 
 /// Begins to answer on 127.0.0.1; ends when the returned server is dropped.
@@ -198,7 +152,7 @@ pub async fn serve(zone: Arc<Zone>) -> Result<Names, Error> {
     let address = local(DNS_PORT);
     let socket = UdpSocket::bind(address).await.map_err(|error| cannot(doing)(busy(DNS_PORT, &error)))?;
     let listener = TcpListener::bind(address).await.map_err(|error| cannot(doing)(busy(DNS_PORT, &error)))?;
-    let mut server = Server::new(Responder { zone });
+    let mut server = Server::new(Responder::new(zone));
     server.register_socket(socket);
     server.register_listener(listener, Duration::from_secs(5), 64);
     Ok(Names { _server: server })
@@ -207,6 +161,18 @@ pub async fn serve(zone: Arc<Zone>) -> Result<Names, Error> {
 /// The running responder.
 pub struct Names {
     _server: Server<Responder>,
+}
+
+/// Where a name leads now, by its CNAMEs: the last name, and an address of it.
+pub async fn follow(resolver: &TokioResolver, name: &str) -> Result<(String, IpAddr), String> {
+    // With the final dot the name is complete and no search list is tried.
+    let answer = resolver.lookup_ip(format!("{name}.")).await.map_err(|error| story(&error))?;
+    let address = answer.iter().next().ok_or("the record has no address")?;
+    let targets = answer.as_lookup().answers().iter().filter_map(|record| match &record.data {
+        RData::CNAME(target) => Some(target.0.to_ascii().trim_end_matches('.').to_lowercase()),
+        _ => None,
+    });
+    Ok((targets.last().unwrap_or_else(|| name.to_owned()), address))
 }
 
 /// A resolver as an application has it: asks the responder, keeps an answer for its time to live and no longer.
@@ -239,6 +205,20 @@ mod tests {
             kind: Kind::Txt,
             ttl: 1,
             values: vec!["epoch=7".to_owned()],
+            ..RecordSet::default()
+        };
+        assert_eq!(record_set(&entry), Some(expected));
+        let entry = json!({
+            "Name": "leads.db.internal.", "Type": "CNAME", "TTL": 1, "SetIdentifier": "primary", "Failover": "PRIMARY",
+            "HealthCheckId": "h-1", "ResourceRecords": [{"Value": "leads-rw.DB.internal."}],
+        });
+        let expected = RecordSet {
+            name: "leads.db.internal".to_owned(),
+            kind: Kind::Cname,
+            ttl: 1,
+            values: vec!["leads-rw.db.internal".to_owned()],
+            failover: Some("PRIMARY".to_owned()),
+            health_check: Some("h-1".to_owned()),
         };
         assert_eq!(record_set(&entry), Some(expected));
         assert_eq!(record_set(&json!({"Name": "db.internal.", "Type": "SOA", "TTL": 900})), None);

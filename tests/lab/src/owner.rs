@@ -6,7 +6,7 @@ use crate::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::process::Stdio;
+use std::{process::Stdio, sync::Arc};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
     process::{Child, ChildStdin, ChildStdout},
@@ -16,7 +16,8 @@ use tokio::{
 /// A Python process that makes one call at a time with boto3.
 #[derive(Debug)]
 pub struct Owner {
-    pipe: Mutex<Pipe>,
+    pipe: Arc<Mutex<Pipe>>,
+    region: Option<String>,
 }
 
 #[derive(Debug)]
@@ -58,16 +59,22 @@ impl Owner {
         match (process.stdin.take(), process.stdout.take()) {
             (Some(requests), Some(answers)) => {
                 let answers = BufReader::new(answers).lines();
-                Ok(Owner { pipe: Mutex::new(Pipe { requests, answers, _process: process }) })
+                let pipe = Pipe { requests, answers, _process: process };
+                Ok(Owner { pipe: Arc::new(Mutex::new(pipe)), region: None })
             }
             _ => Err(cannot(doing)("the process has no pipes")),
         }
     }
 
+    /// The same owner, whose calls go to another Region.
+    pub fn within(&self, region: &str) -> Owner {
+        Owner { pipe: Arc::clone(&self.pipe), region: Some(region.to_owned()) }
+    }
+
     /// Makes one call (`ec2`, `stop_instances`) and keeps AWS's refusal apart from the lab's own trouble.
     pub async fn ask(&self, service: &str, call: &str, with: Value) -> Result<Result<Value, Refused>, Error> {
         let doing = format!("call {service} {call}");
-        let request = json!({"service": service, "call": call, "with": with});
+        let request = json!({"service": service, "call": call, "with": with, "region": self.region});
         let mut pipe = self.pipe.lock().await;
         pipe.requests.write_all(format!("{request}\n").as_bytes()).await.map_err(cannot(&doing))?;
         let line = pipe.answers.next_line().await.map_err(cannot(&doing))?;

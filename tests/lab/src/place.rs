@@ -18,7 +18,9 @@ pub const CONTROL_PORT: u16 = 4567;
 pub const DNS_PORT: u16 = 5335;
 /// Region of the lab's fleet.
 pub const REGION: &str = "eu-west-1";
-/// Name of the lab's fleet.
+/// Region of its second fleet, which clusters with two Regions need.
+pub const SECOND_REGION: &str = "eu-central-1";
+/// Name of the lab's fleet, the same in both Regions.
 pub const FLEET: &str = "lab";
 /// The private zone that the records are in.
 pub const ZONE: &str = "db.internal";

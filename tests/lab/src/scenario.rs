@@ -17,13 +17,14 @@ use crate::{
     cluster,
     error::{Error, cannot},
     lab::Lab,
+    managed,
     progress::{Progress, Step},
     steady,
 };
 use serde::Serialize;
 use stage::{Stage, Stop};
 use std::time::Duration;
-use table::{ALL, Scenario};
+use table::{ALL, REGIONS, Scenario};
 use tokio::time::timeout;
 
 /// What one scenario came to.
@@ -69,12 +70,13 @@ pub fn check(ids: &[String]) -> Result<(), Error> {
     if unknown.is_empty() {
         return Ok(());
     }
-    let known: Vec<&str> = ALL.iter().map(|scenario| scenario.id).collect();
+    let known: Vec<&str> = ALL.iter().map(|scenario| scenario.id).chain(REGIONS.iter().map(|(id, _)| *id)).collect();
     Err(cannot(format!("play {}", unknown.join(", ")))(format!("there are {} and all", known.join(", "))))
 }
 
 fn is_known(id: &str) -> bool {
-    ALL.iter().any(|scenario| scenario.id.eq_ignore_ascii_case(id))
+    let regions = REGIONS.iter().map(|(id, _)| *id);
+    ALL.iter().map(|scenario| scenario.id).chain(regions).any(|known| known.eq_ignore_ascii_case(id))
 }
 
 /// Plays the scenarios that are asked for, in the order of the table; `each` gets every row as it comes.
@@ -85,6 +87,20 @@ pub async fn run(lab: &Lab, ids: &[String], progress: Progress, mut each: impl F
         let step = progress.step(scenario.id);
         let row = one(lab, scenario, &step).await?;
         step.done(if row.passed { "passed" } else { "NOT passed" });
+        each(&row);
+        rows.push(row);
+    }
+    for (id, expected) in REGIONS {
+        if !ids.iter().any(|asked| asked == "all" || asked.eq_ignore_ascii_case(id)) {
+            continue;
+        }
+        let (seen, wrong) = match managed::play(lab, id, progress).await {
+            Ok(played) => (played.seen.join("; "), played.wrong.join("; ")),
+            Err(error) => (String::new(), format!("the lab: {error}")),
+        };
+        let passed = wrong.is_empty();
+        let seen = if passed { seen } else { format!("{seen}; BUT {wrong}") };
+        let row = Row { id, expected, seen, passed, skipped: false };
         each(&row);
         rows.push(row);
     }
@@ -148,7 +164,7 @@ mod tests {
         assert_eq!(names.len(), names.iter().collect::<BTreeSet<_>>().len(), "{names:?}");
         for id in [
             "A1", "A2", "A3", "A4", "A5", "A6", "A7", "A8", "A10", "A11", "A12", "A14", "A15", "A17", "A18", "A19",
-            "A21", "A23", "P1", "P2", "P3", "P4", "P5",
+            "A21", "A23", "A24", "A25", "region", "P1", "P2", "P3", "P4", "P5",
         ] {
             assert!(is_known(id), "{id} of the acceptance scenarios is missing");
         }
@@ -158,7 +174,10 @@ mod tests {
     fn an_unknown_scenario_is_refused_with_what_there_is() {
         assert!(check(&["a1".to_owned(), "all".to_owned()]).is_ok());
         let told = check(&["A1".to_owned(), "A99".to_owned()]).err().map(|error| error.to_string()).unwrap_or_default();
-        assert!(told.starts_with("cannot play A99: there are A1, A2,") && told.ends_with("P4 and all"), "{told}");
+        assert!(
+            told.starts_with("cannot play A99: there are A1, A2,") && told.ends_with("region-rds and all"),
+            "{told}"
+        );
     }
 
     #[test]

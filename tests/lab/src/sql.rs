@@ -57,6 +57,11 @@ impl Database {
         Database { server_name: server_name.to_owned(), port, ..self.clone() }
     }
 
+    /// The same login where the certificate must carry this name: what a CNAME leads to has a certificate of its own.
+    pub fn named(&self, server_name: &str) -> Database {
+        self.through(server_name, self.port)
+    }
+
     /// Connects to the member at this address.
     ///
     /// # Errors

@@ -72,7 +72,7 @@ pub async fn look(place: &Place) -> Result<Status, Error> {
         folder: place.dir.display().to_string(),
         clusters: Vec::new(),
     };
-    let Some(fleet) = Fleet::find(place)?.filter(|_| status.up) else { return Ok(status) };
+    let Some(fleet) = Fleet::find(place, crate::place::REGION)?.filter(|_| status.up) else { return Ok(status) };
     let owner = Owner::start(place)?;
     let zone = Zone::new(Owner::start(place)?, fleet.zone);
     for name in cluster::all(&owner).await? {

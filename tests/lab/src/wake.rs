@@ -72,6 +72,7 @@ fn ask(template: &Template, function: Function, event: &Value) -> (bool, String)
         | Meaning::Spec { .. }
         | Meaning::Order(_)
         | Meaning::Request(_)
+        | Meaning::Region(_)
         | Meaning::BadRequest(_) => " (it arrives by direct invocation, not by a rule)",
         _ => " (but no rule brings it here)",
     };

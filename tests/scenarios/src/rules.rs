@@ -95,6 +95,17 @@ impl Template {
         events.iter().map(rule).collect()
     }
 
+    /// The ids of RDS's events that a function's rules name.
+    ///
+    /// # Errors
+    ///
+    /// When the function is not in the template.
+    pub fn database_events(&self, function: Function) -> Result<BTreeSet<String>, BadTemplate> {
+        let events = self.properties(function)?.get("Events").and_then(Value::as_object).into_iter().flatten();
+        let ids = events.flat_map(|(_, event)| listed(event.pointer("/Properties/Pattern/detail/EventID")));
+        Ok(ids.filter_map(Value::as_str).map(str::to_owned).collect())
+    }
+
     /// The actions that a function's own policies allow.
     ///
     /// # Errors

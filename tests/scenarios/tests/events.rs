@@ -1,7 +1,7 @@
 //! Every sample event: whom the rules of the template wake with it, and what
 //! each function makes of it.
 
-use domain::events::{Alarm, Function, Meaning, Order, Subject, meaning_for};
+use domain::events::{Alarm, Function, Meaning, Order, Subject, heard, meaning_for};
 use scenarios::rules::{Rule, Scope, Template};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -128,6 +128,7 @@ const SAMPLES: &[Sample] = &[
     // What watch-clusters and people send by direct invocation.
     ("watch-writer-suspected", &[(PROMOTE, "", "suspicion orders")], "which is not for"),
     ("watch-change-unfinished", &[(PROMOTE, "", "cluster orders")], "which is not for"),
+    ("watch-database-busy", &[(PROMOTE, "", "cluster leads")], "which is not for"),
     ("watch-commits-wait", &[(PROMOTE, "", "cluster orders")], "which is not for"),
     ("watch-synchronous-set-behind", &[(PROMOTE, "", "cluster orders")], "which is not for"),
     ("watch-member-down", &[(REJOIN, "", "cluster orders")], "which is not for"),
@@ -140,8 +141,57 @@ const SAMPLES: &[Sample] = &[
     ("deploy-status", &[(DEPLOY, "", "status of orders")], NO_EVENT),
     ("promote-explain", &[(DEPLOY, "", "spec"), (PROMOTE, "", "answer about orders")], NO_EVENT),
     // Managed databases, and their look-alikes.
-    ("rds-cluster-0071-failover-completed", &[(DNS, "ManagedFailover", "everything")], "which is not for"),
-    ("rds-instance-0049-failover-completed", &[(DNS, "ManagedFailover", "everything")], "which is not for"),
+    ("rds-cluster-0069-failover-failed", &[(PROMOTE, "DatabaseEvent", "database prod-carts")], "which is not for"),
+    (
+        "rds-cluster-0071-failover-completed",
+        &[(PROMOTE, "DatabaseEvent", "database prod-carts"), (DNS, "DatabaseEvent", "database prod-carts")],
+        "which is not for",
+    ),
+    ("rds-cluster-0071-other-fleet", NOBODY, "database billing is not of a cluster of this fleet"),
+    (
+        "rds-cluster-0073-failover-started-cross-az",
+        &[(PROMOTE, "DatabaseEvent", "database prod-carts")],
+        "which is not for",
+    ),
+    ("rds-cluster-0150-stopped", &[(PROMOTE, "DatabaseEvent", "database prod-carts")], "which is not for"),
+    ("rds-instance-0006-restarted", &[(PROMOTE, "DatabaseEvent", "database prod-leads-2")], "which is not for"),
+    ("rds-instance-0007-storage-exhausted", &[(PROMOTE, "DatabaseEvent", "database prod-leads-1")], "which is not for"),
+    (
+        "rds-instance-0034-failover-abandoned",
+        &[(PROMOTE, "DatabaseEvent", "database prod-leads-1")],
+        "which is not for",
+    ),
+    (
+        "rds-instance-0045-replication-stopped",
+        &[(PROMOTE, "DatabaseEvent", "database prod-leads-2"), (DNS, "DatabaseEvent", "database prod-leads-2")],
+        "which is not for",
+    ),
+    (
+        "rds-instance-0049-failover-completed",
+        &[(PROMOTE, "DatabaseEvent", "database prod-leads-1"), (DNS, "DatabaseEvent", "database prod-leads-1")],
+        "which is not for",
+    ),
+    (
+        "rds-instance-0049-failover-doc",
+        &[(PROMOTE, "DatabaseEvent", "database prod-leads-1"), (DNS, "DatabaseEvent", "database prod-leads-1")],
+        "which is not for",
+    ),
+    ("rds-instance-0087-stopped", &[(PROMOTE, "DatabaseEvent", "database prod-leads-1")], "which is not for"),
+    (
+        "rds-instance-0154-autostart-7days",
+        &[(PROMOTE, "DatabaseEvent", "database prod-leads-1"), (DNS, "DatabaseEvent", "database prod-leads-1")],
+        "which is not for",
+    ),
+    ("rds-instance-0221-storage-full", &[(PROMOTE, "DatabaseEvent", "database prod-leads-1")], "which is not for"),
+    ("rds-instance-0371-paused", NOBODY, "pauses, or resumes (RDS-EVENT-0371): that is no trouble"),
+    ("rds-instance-0385-topology", &[(DNS, "DatabaseEvent", "database prod-carts-1")], "which is not for"),
+    (
+        "rds-instance-0390-writes-blocked",
+        &[(PROMOTE, "DatabaseEvent", "database prod-carts-1"), (DNS, "DatabaseEvent", "database prod-carts-1")],
+        "which is not for",
+    ),
+    ("rds-instance-0422-host-replacement", NOBODY, "is about a managed database, and calls for nothing"),
+    ("rds-instance-backup-no-eventid", NOBODY, "is about a managed database, and calls for nothing"),
     ("rds-cluster-0071-neptune", NOBODY, "a managed database (neptune)"),
     ("rds-cluster-0071-docdb", NOBODY, "a managed database (docdb)"),
     ("cloudtrail-failover-db-cluster", NOBODY, "AWS API Call via CloudTrail"),
@@ -165,9 +215,8 @@ fn rules(template: &Template, function: Function, scope: &Scope) -> Vec<Rule> {
 /// What a function does about an event, in the words of the table.
 fn act(meaning: &Meaning) -> Option<String> {
     match meaning {
-        Meaning::Schedule | Meaning::ManagedFailover { .. } | Meaning::Alarm(Alarm { subject: Subject::Fleet, .. }) => {
-            Some("everything".to_owned())
-        }
+        Meaning::Schedule | Meaning::Alarm(Alarm { subject: Subject::Fleet, .. }) => Some("everything".to_owned()),
+        Meaning::Database { database, .. } => Some(format!("database {database}")),
         Meaning::Alarm(Alarm { subject: Subject::Cluster(cluster), .. })
         | Meaning::Stack { cluster, .. }
         | Meaning::Attention { cluster, .. } => Some(format!("cluster {cluster}")),
@@ -337,5 +386,16 @@ fn no_harmless_event_wakes_a_promotion() {
             let meaning = meaning_for(PROMOTE, &scope.fleet, &event);
             assert!(matches!(meaning, Meaning::Ignored(_)), "{name}: {what}: {meaning}");
         }
+    }
+}
+
+/// The rules wake a function with the events of RDS that it acts on, and with no others.
+#[test]
+fn the_rules_name_the_events_of_rds_that_are_heard() {
+    let template = template();
+    for function in Function::ALL {
+        let named = template.database_events(function).unwrap_or_else(|error| panic!("{error}"));
+        let heard: BTreeSet<String> = heard(function).into_iter().collect();
+        assert_eq!(named, heard, "{function}");
     }
 }

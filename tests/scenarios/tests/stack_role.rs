@@ -1,6 +1,10 @@
 //! What CloudFormation must do in a cluster's stack is what the stack role
 //! allows, and nothing else.
 
+#[path = "stack_role/databases.rs"]
+mod databases;
+
+use databases::DATABASES;
 use scenarios::rules::Template;
 use serde_json::Value;
 use std::{collections::BTreeSet, fs};
@@ -262,7 +266,12 @@ const TYPES: [(&str, &[&str]); 31] = [
 ];
 
 /// What looks only, and cannot be told in names.
-const LOOKS: [&str; 3] = ["ec2:Describe*", "elasticloadbalancing:Describe*", "s3:GetBucket*"];
+const LOOKS: [&str; 4] = ["ec2:Describe*", "elasticloadbalancing:Describe*", "rds:Describe*", "s3:GetBucket*"];
+
+/// All types of clusters' templates.
+fn types() -> impl Iterator<Item = &'static (&'static str, &'static [&'static str])> {
+    TYPES.iter().chain(&DATABASES)
+}
 
 fn allows(pattern: &str, action: &str) -> bool {
     pattern.strip_suffix('*').map_or(pattern == action, |beginning| action.starts_with(beginning))
@@ -273,7 +282,7 @@ fn the_stack_role_may_make_what_clusters_are_made_of_and_nothing_else() {
     let template =
         Template::read(&scenarios::repository("infra/template.yaml")).unwrap_or_else(|error| panic!("{error}"));
     let allowed = template.role("StackRole").unwrap_or_else(|error| panic!("{error}"));
-    let needed: BTreeSet<&str> = TYPES.iter().flat_map(|(_, actions)| actions.iter().copied()).collect();
+    let needed: BTreeSet<&str> = types().flat_map(|(_, actions)| actions.iter().copied()).collect();
     let missing: Vec<&&str> =
         needed.iter().filter(|action| !allowed.iter().any(|pattern| allows(pattern, action))).collect();
     let is_needed =
@@ -284,7 +293,7 @@ fn the_stack_role_may_make_what_clusters_are_made_of_and_nothing_else() {
 
 #[test]
 fn every_type_of_the_golden_templates_has_its_rights() {
-    let known: BTreeSet<&str> = TYPES.iter().map(|(kind, _)| *kind).collect();
+    let known: BTreeSet<&str> = types().map(|(kind, _)| *kind).collect();
     let mut found = BTreeSet::new();
     let folder = fs::read_dir(scenarios::repository("tests/golden")).unwrap_or_else(|error| panic!("{error}"));
     for file in folder.flatten() {

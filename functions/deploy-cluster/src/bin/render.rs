@@ -6,7 +6,7 @@
 
 use clap::{Parser, ValueEnum};
 use deploy_cluster::{cost, placeholder, reading};
-use domain::spec::Spec;
+use domain::{managed::Roles, spec::Spec};
 use std::{
     error::Error,
     io::{self, Write as _},
@@ -82,7 +82,8 @@ fn rendered(arguments: &Arguments, path: &Path, spec: &Spec) -> Result<ExitCode,
             return Ok(ExitCode::from(2));
         }
     };
-    let template = template::render(spec, &placeholder::fleet(spec, part), &placeholder::tls(spec, part), part);
+    let (fleet, tls) = (placeholder::fleet(spec, part), placeholder::tls(spec, part));
+    let template = template::render(spec, &fleet, &tls, part, &Roles::default());
     if arguments.cost {
         let template = serde_json::from_str(&template.body()?)?;
         return print(&format!("{}\n", cost::cost(&template).to_string().trim_end()));

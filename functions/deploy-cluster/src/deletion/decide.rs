@@ -1,8 +1,8 @@
 //! Decides how the end of a cluster goes on.
 
-use super::{Deletion, is_there};
+use super::{Databases, Deletion, is_there};
 use crate::outside::{Certificate, StackSeen};
-use domain::{card::Records, decision::Decision, records::RecordsSeen};
+use domain::{card::Records, decision::Decision, managed::NamesSeen, records::RecordsSeen};
 use std::fmt;
 
 /// What one look yields.
@@ -26,6 +26,10 @@ pub struct Observed {
     pub story: Option<String>,
     /// The records; only looked at when the stack is gone.
     pub records: RecordsSeen,
+    /// The CNAMEs of a cluster that AWS ran; only looked at when the stack is gone.
+    pub names: NamesSeen,
+    /// What stands against it, of a cluster that AWS runs; only looked at when a person asks.
+    pub databases: Option<Databases>,
     /// The certificate; only looked at when the stack is gone.
     pub certificate: Option<Certificate>,
 }
@@ -43,6 +47,8 @@ pub enum Step {
     DeleteStack(String),
     /// Deletes the records.
     RemoveRecords(Records),
+    /// Deletes the CNAMEs.
+    RemoveNames(Records),
     /// Marks the certificate for deletion.
     DeleteCertificate,
     /// Tells that it is over, and forgets the note.
@@ -54,6 +60,12 @@ pub enum Step {
 pub enum Reason {
     /// The cluster is protected from being deleted.
     Protected(String),
+    /// RDS protects these.
+    ProtectedByRds(String, Vec<String>),
+    /// The second Region's side is still there.
+    Followed(Vec<String>),
+    /// The stack holds the global cluster of others.
+    HoldsGlobal(Vec<String>),
     /// CloudFormation works on the stack.
     Busy(String, String),
     /// A change of writer is under way.
@@ -81,6 +93,9 @@ fn whole(seen: &Observed, stack: &StackSeen, note: Option<&Deletion>) -> Decisio
     match note {
         Some(_) if guards => Decision::Act(vec![Step::Forget]),
         None if guards => Decision::Refuse(Reason::Protected(seen.name.clone())),
+        _ if seen.asked && !seen.is_empty && !is_planned && against(seen).is_some() => {
+            against(seen).map_or(Decision::Steady, Decision::Refuse)
+        }
         None => match &seen.writer_changes {
             Some(from) => Decision::Wait(Reason::WriterChanges(from.clone())),
             None => Decision::Act(vec![Step::Note(stack.clone())]),
@@ -99,11 +114,26 @@ fn whole(seen: &Observed, stack: &StackSeen, note: Option<&Deletion>) -> Decisio
     }
 }
 
+/// What stands against deleting databases: it would fail half-way, or take what others follow.
+fn against(seen: &Observed) -> Option<Reason> {
+    let databases = seen.databases.as_ref()?;
+    match databases {
+        Databases { followers, .. } if !followers.is_empty() => Some(Reason::Followed(followers.clone())),
+        Databases { others, .. } if !others.is_empty() => Some(Reason::HoldsGlobal(others.clone())),
+        Databases { protected, .. } if !protected.is_empty() => {
+            Some(Reason::ProtectedByRds(seen.name.clone(), protected.clone()))
+        }
+        _ => None,
+    }
+}
+
 /// When the stack is gone: what is beside it.
 fn beside(seen: &Observed, note: &Deletion) -> Decision<Step, Reason> {
     let RecordsSeen { writer, epoch, reader, .. } = &seen.records;
     let records = note.records.as_ref().filter(|_| !writer.is_empty() || epoch.is_some() || !reader.is_empty());
     let mut steps: Vec<Step> = records.cloned().map(Step::RemoveRecords).into_iter().collect();
+    let has_names = seen.names != NamesSeen::default();
+    steps.extend(note.records.clone().filter(|_| has_names).map(Step::RemoveNames));
     steps.extend(is_there(seen.certificate.as_ref()).then_some(Step::DeleteCertificate));
     steps.push(Step::Finish(note.clone()));
     Decision::Act(steps)
@@ -116,7 +146,9 @@ impl fmt::Display for Step {
             Step::Forget => f.write_str("forget that the cluster is to be deleted"),
             Step::Unprotect => f.write_str("take the protection of an empty stack away"),
             Step::DeleteStack(id) => write!(f, "delete {id}"),
-            Step::RemoveRecords(records) => write!(f, "remove {} and {}", records.writer, records.reader),
+            Step::RemoveNames(records) | Step::RemoveRecords(records) => {
+                write!(f, "remove {} and {}", records.writer, records.reader)
+            }
             Step::DeleteCertificate => f.write_str("mark the certificate for deletion"),
             Step::Finish(_) => f.write_str("tell that the cluster is gone, and forget it"),
         }
@@ -130,6 +162,23 @@ impl fmt::Display for Reason {
                 f,
                 "deletion protection of {name} is on: deploy its spec with \"deletion_protection\": false first; \
                  nothing was changed"
+            ),
+            Reason::ProtectedByRds(name, resources) => write!(
+                f,
+                "RDS protects {} of {name} from being deleted: deploy its spec with \"deletion_protection\": false and \
+                 wait until that is complete; nothing was changed",
+                resources.join(", ")
+            ),
+            Reason::Followed(followers) => write!(
+                f,
+                "another Region follows this side ({}): delete the cluster there first; nothing was changed",
+                followers.join(", ")
+            ),
+            Reason::HoldsGlobal(others) => write!(
+                f,
+                "the global cluster is of this stack, and {} is still in it: delete the cluster there first, or take it \
+                 out (aws rds remove-from-global-cluster); nothing was changed",
+                others.join(", ")
             ),
             Reason::Busy(name, status) => write!(f, "CloudFormation works on {name}, {status}"),
             Reason::WriterChanges(from) => {

@@ -178,6 +178,21 @@ pub struct Change {
     pub replacement: Option<String>,
     /// What of it is changed: names of properties, or `Tags` and the like.
     pub targets: Vec<String>,
+    /// The same one by one, with what CloudFormation knows of each.
+    pub details: Vec<Detail>,
+}
+
+/// One property that a change set would change, or that CloudFormation can say nothing about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Detail {
+    /// Its name, or the attribute's.
+    pub target: String,
+    /// `Never`, `Conditionally` or `Always`: whether such a change replaces the resource.
+    pub recreation: Option<String>,
+    /// Whether CloudFormation is sure; otherwise it knows only when what the property refers to has been changed.
+    pub is_sure: bool,
+    /// `DirectModification`, `ResourceReference`, `ResourceAttribute`, `ParameterReference` or `Automatic`.
+    pub source: Option<String>,
 }
 
 /// A change set to be made.
@@ -215,4 +230,22 @@ pub enum Image {
     Kept,
     /// With this id.
     Is(String),
+}
+
+/// What the second side of a cluster needs of the first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Needed {
+    /// Aurora's global cluster, by its identifier.
+    GlobalCluster(String),
+    /// An instance with automated backups, by its identifier.
+    Instance(String),
+}
+
+impl std::fmt::Display for Needed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Needed::GlobalCluster(id) => write!(f, "global cluster {id}"),
+            Needed::Instance(id) => write!(f, "instance {id}"),
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use cloud::cloudformation;
 use deploy_cluster::outside::{
-    Change, ChangeSetPhase, EventSeen, OpenChangeSet, ResourceSeen, StackSeen, UnsettledStack,
+    Change, ChangeSetPhase, Detail, EventSeen, OpenChangeSet, ResourceSeen, StackSeen, UnsettledStack,
 };
 use template::Part;
 
@@ -52,6 +52,11 @@ pub(super) fn phase(found: cloudformation::ChangeSet) -> ChangeSetPhase {
 }
 
 fn change(found: cloudformation::Change) -> Change {
-    let cloudformation::Change { action, logical_id, kind, replacement, targets } = found;
-    Change { action, logical_id, kind, replacement, targets }
+    let cloudformation::Change { action, logical_id, kind, replacement, targets, details } = found;
+    Change { action, logical_id, kind, replacement, targets, details: details.into_iter().map(detail).collect() }
+}
+
+fn detail(found: cloudformation::Detail) -> Detail {
+    let cloudformation::Detail { target, recreation, evaluation, source, cause: _ } = found;
+    Detail { target, recreation, is_sure: evaluation.as_deref() == Some("Static"), source }
 }

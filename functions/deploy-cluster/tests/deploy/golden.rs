@@ -3,7 +3,7 @@
 //! `EXPECTORATE=overwrite cargo test -p deploy-cluster --no-default-features` writes them anew.
 
 use deploy_cluster::{placeholder, reading};
-use domain::spec::Spec;
+use domain::{managed::Roles, spec::Spec};
 use std::{collections::BTreeSet, fs, path::PathBuf, time::Instant};
 use template::{OBJECT_LIMIT, PARAMETER_LIMIT, Part, Template, USER_DATA_LIMIT};
 
@@ -36,7 +36,8 @@ fn golden(spec: &Spec, part: Part) -> String {
 }
 
 fn render(spec: &Spec, part: Part) -> Template {
-    template::render(spec, &placeholder::fleet(spec, part), &placeholder::tls(spec, part), part)
+    let (fleet, tls) = (placeholder::fleet(spec, part), placeholder::tls(spec, part));
+    template::render(spec, &fleet, &tls, part, &Roles::default())
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod checklists;
 mod deletion;
 mod failed;
 mod golden;
+mod managed;
 mod parts;
 mod plan;
 mod records;

@@ -1,18 +1,22 @@
 //! An account that is a value: it does what AWS would, and writes it down.
 
+mod databases;
 mod outside;
+
+pub use databases::{Databases, carts, endpoint, follows, leads, writes};
 
 use deploy_cluster::{
     Answer, Reply,
     deletion::Deletion,
     handle,
     outside::{
-        Certificate, Change, ChangeSetPhase, EventSeen, NetworkSeen, ResourceSeen, Settings, SetupProblem, StackSeen,
+        Certificate, Change, ChangeSetPhase, Detail, EventSeen, NetworkSeen, ResourceSeen, Settings, SetupProblem,
+        StackSeen,
     },
     placeholder,
 };
 use domain::{
-    card::{Card, CardMember, Records, Topology},
+    card::{Card, CardMember, Records, Registered, Topology},
     failover::{ReceiverSeen, Sql, StandbySeen, StreamSeen, WriterSeen},
     lsn::Lsn,
     policy::Policy,
@@ -54,7 +58,11 @@ pub struct Account {
     pub looks_until_made: u32,
     /// How a change set looks that is made now.
     pub next_phase: ChangeSetPhase,
-    pub card: Option<Card>,
+    pub card: Option<Registered>,
+    /// What is of a cluster that AWS runs.
+    pub databases: Databases,
+    /// Items of the state table that hold one document.
+    pub kept: BTreeMap<String, Value>,
     pub records: RecordsSeen,
     pub members: Vec<Sql>,
     /// Marks of what was told: `true` for good.
@@ -172,13 +180,18 @@ pub fn schedule() -> Value {
     json!({ "source": "aws.events", "detail-type": "Scheduled Event", "detail": {} })
 }
 
-pub fn stack_event(status: &str) -> Value {
-    let arn = "arn:aws:cloudformation:eu-west-1:111122223333:stack/understudy-example-orders/1";
+/// A change of the stack of `cluster`.
+pub fn event_of(status: &str, cluster: &str) -> Value {
+    let arn = format!("arn:aws:cloudformation:eu-west-1:111122223333:stack/understudy-example-{cluster}/1");
     json!({
         "version": "0", "id": "1", "source": "aws.cloudformation", "detail-type": "CloudFormation Stack Status Change",
         "account": "111122223333", "region": "eu-west-1", "time": "2026-11-21T00:00:00Z", "resources": [arn],
         "detail": { "stack-id": arn, "status-details": { "status": status, "status-reason": "" } },
     })
+}
+
+pub fn stack_event(status: &str) -> Value {
+    event_of(status, "orders")
 }
 
 impl Scripted {
@@ -223,6 +236,8 @@ impl Scripted {
             looks_until_made: 0,
             next_phase: ChangeSetPhase::Ready(vec![added("AWS::EC2::Instance")]),
             card: None,
+            databases: Databases::default(),
+            kept: BTreeMap::new(),
             records: RecordsSeen::default(),
             members: Vec::new(),
             told: BTreeMap::new(),
@@ -275,7 +290,12 @@ impl Scripted {
             account.members = Vec::new();
             return;
         }
-        account.card = Some(card());
+        if account.databases.is_managed(&account.template) {
+            account.databases.boot(&self.settings, &account.template, &account.kept);
+            account.card = account.databases.card.clone().map(Registered::Managed);
+            return;
+        }
+        account.card = Some(Registered::Ec2(card()));
         account.members = serving(&[2, 3]);
         let epoch = account.state.as_ref().map_or(0, |state| state.epoch);
         if account.state.as_ref().is_none_or(|state| state.writer.is_none()) {
@@ -336,16 +356,35 @@ impl Account {
 }
 
 pub fn added(kind: &str) -> Change {
-    Change { action: "Add".into(), logical_id: "Member1".into(), kind: kind.into(), replacement: None, targets: vec![] }
+    Change {
+        action: "Add".into(),
+        logical_id: "Member1".into(),
+        kind: kind.into(),
+        replacement: None,
+        targets: vec![],
+        details: vec![],
+    }
 }
 
+/// A change that is made on purpose: in the property's own definition.
 pub fn modified(kind: &str, replacement: &str, target: &str) -> Change {
-    let replacement = Some(replacement.to_owned());
+    let recreation = match replacement {
+        "True" => "Always",
+        "Conditional" => "Conditionally",
+        _ => "Never",
+    };
+    let detail = Detail {
+        target: target.into(),
+        recreation: Some(recreation.into()),
+        is_sure: true,
+        source: Some("DirectModification".into()),
+    };
     Change {
         action: "Modify".into(),
         logical_id: "Member1".into(),
         kind: kind.into(),
-        replacement,
+        replacement: Some(replacement.into()),
         targets: vec![target.into()],
+        details: vec![detail],
     }
 }

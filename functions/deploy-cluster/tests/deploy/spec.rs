@@ -63,7 +63,7 @@ fn all_problems_are_told_at_once() {
         r#"/client_cidrs/1: found 7, allowed is an IPv4 network such as 10.0.0.0/16"#,
         r#"/client_cidrs/2: found "10.0.0.1/16", allowed is 10.0.0.0/16: the address must be the network's first"#,
         r#"/members/count: found 9, allowed is a whole number from 1 to 5"#,
-        r#"/members/data_volume/type: found "gp2", allowed is "gp3" or "io1" or "io2""#,
+        r#"/members/data_volume/type: found "gp2", allowed is "gp3", "io1" or "io2""#,
         r#"/members/never_promote/1: found "two", allowed is a whole number from 1 to 5"#,
         r#"/name: found "Orders", allowed is 2 to 40 lower-case letters, digits and single hyphens, beginning with a letter"#,
         r#"/policy/failures: found "3", allowed is a whole number from 2 to 60"#,
@@ -71,7 +71,7 @@ fn all_problems_are_told_at_once() {
         r#"/postgresql/owner: found "understudy", allowed is any name but monitor, pgbouncer, postgres, replicator, understudy, which every cluster has already"#,
         r#"/postgresql/version: found 14, allowed is a whole number from 15 to 18"#,
         r#"/synchronous/required: found -1, allowed is a whole number from 0 to 4"#,
-        r#"/topology: found nothing, allowed is "ec2-streaming" or "ec2-patroni""#,
+        r#"/topology: found nothing, allowed is "ec2-streaming", "ec2-patroni", "aurora-provisioned", "aurora-serverless" or "rds-postgres""#,
     ];
     let (unknown, known): (Vec<String>, Vec<String>) =
         seen.into_iter().partition(|problem| problem.starts_with("/toplogy"));

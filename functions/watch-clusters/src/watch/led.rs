@@ -1,6 +1,6 @@
 //! What is wrong with a cluster whose roles Patroni assigns (I15).
 
-use super::{Act, Finding, Seen, Suspicion, Watch};
+use super::{Act, Finding, Watch, streak::Streak};
 use domain::{
     card::CardMember,
     failover::Sql,
@@ -22,7 +22,7 @@ impl Watch {
         };
         let writes = self.answer().is_some();
         let led = self.leads().is_some();
-        let of_member = |(member, seen): (&CardMember, &Seen)| {
+        let of_member = |(member, seen): (&CardMember, &Streak)| {
             let id = || member.id.clone();
             match seen.sql.as_ref()? {
                 Sql::Writer(_) if &member.id != writer && writes => Some(Finding::TwoWriters(id())),
@@ -59,20 +59,8 @@ impl Watch {
         let old = place.and_then(|place| self.card.members.get(place).zip(self.seen.get(place)));
         // The one on record is no member any more.
         let Some((member, seen)) = old else { return Act::Tell(Finding::NotAdopted(leader.clone())) };
-        let last_write = self.memory.writes.get(&member.id).cloned();
-        let last_seen_ms = last_write.as_ref().map(|write| write.at_ms);
-        Act::Suspect(Suspicion {
-            member: member.id.clone(),
-            failures: seen.failures,
-            silent_since_ms: if seen.failures > 0 {
-                seen.silent_since_ms
-            } else {
-                last_seen_ms.unwrap_or(seen.asked_ms)
-            },
-            last_write,
-            problem: finding.to_string(),
-            leader: Some(leader.clone()),
-        })
+        let last_write = self.memory.writes.get(&member.id);
+        Act::Suspect(seen.moved(&member.id, last_write, leader, finding.to_string()))
     }
 }
 

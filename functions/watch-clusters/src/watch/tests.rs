@@ -2,6 +2,7 @@ use super::*;
 use domain::{
     card::{CardMember, Records, Topology},
     failover::{ReceiverSeen, StandbySeen, StreamSeen, WriterSeen},
+    lsn::Lsn,
     policy::Policy,
     state::{Change, Synchronous},
 };
@@ -285,18 +286,18 @@ fn samples() {
     kit.probe(1, standby(Some(address(1))));
     kit.probe(2, Sql::Alive("starting up".to_owned()));
     // orders_2 by the writer's account (100 behind), not by its own (300 behind).
-    let expected = Sample { writer_up: true, members_up: 3, lag_bytes: Some(100), probe_ms: vec![10, 10] };
+    let expected = Sample { writer_up: Some(true), members_up: 3, lag_bytes: Some(100), probe_ms: vec![10, 10] };
     assert_eq!(kit.watch.sample(), Some(expected));
     assert_eq!(kit.watch.sample(), None, "nobody was asked since");
 
     // orders_3 is not connected: by its own account.
     kit.probe(2, standby(Some(address(1))));
-    let expected = Sample { writer_up: true, members_up: 3, lag_bytes: Some(300), probe_ms: vec![] };
+    let expected = Sample { writer_up: Some(true), members_up: 3, lag_bytes: Some(300), probe_ms: vec![] };
     assert_eq!(kit.watch.sample(), Some(expected));
 
     kit.probe(0, silent());
-    let expected = Sample { writer_up: false, members_up: 2, lag_bytes: None, probe_ms: vec![] };
+    let expected = Sample { writer_up: Some(false), members_up: 2, lag_bytes: None, probe_ms: vec![] };
     assert_eq!(kit.watch.sample(), Some(expected));
     kit.probe(0, Sql::Alive("shutting down".to_owned()));
-    assert_eq!(kit.watch.sample().map(|sample| (sample.writer_up, sample.members_up)), Some((false, 3)));
+    assert_eq!(kit.watch.sample().map(|sample| (sample.writer_up, sample.members_up)), Some((Some(false), 3)));
 }

@@ -1,10 +1,11 @@
 //! A fleet that follows a script and writes down what it is asked and told.
 
 use domain::{
-    card::{Card, CardMember, Records, Topology},
+    card::{Card, CardMember, ManagedCard, Records, Registered, Topology},
     events::Function,
     failover::{Sql, StandbySeen, WriterSeen},
     lsn::Lsn,
+    managed::Described,
     policy::Policy,
     state::{GuardSeen, State, Synchronous},
 };
@@ -29,6 +30,10 @@ pub type Behaviour = Answer<(Duration, Sql)>;
 
 pub struct Script {
     pub cards: Answer<Result<Cards, Failure>>,
+    /// What RDS says of a cluster that AWS runs.
+    pub rds: Answer<Result<Described, Failure>>,
+    /// Whether this Region serves it.
+    pub serves: Answer<Result<bool, Failure>>,
     pub members: BTreeMap<String, Behaviour>,
     pub state: Answer<Result<Option<State>, Failure>>,
     /// Whether the guard of `i-orders-1` says that its disk is full.
@@ -43,6 +48,8 @@ pub struct Script {
 pub struct Notes {
     /// When each member was asked.
     pub probes: BTreeMap<String, Vec<Duration>>,
+    /// When RDS was asked.
+    pub rds: Vec<Duration>,
     /// When each login was read.
     pub logins: Vec<(Duration, String)>,
     /// What each function was told.
@@ -70,7 +77,7 @@ pub fn down(call: &'static str) -> Failure {
     Failure::Transient { call, source: "503".into() }
 }
 
-pub fn card(cluster: &str, number: u8) -> Card {
+pub fn card(cluster: &str, number: u8) -> Registered {
     let member = |place: u8| CardMember {
         name: format!("{cluster}_{place}"),
         id: format!("i-{cluster}-{place}"),
@@ -79,7 +86,7 @@ pub fn card(cluster: &str, number: u8) -> Card {
         never_promote: false,
         tier: 0,
     };
-    Card {
+    Registered::Ec2(Card {
         patroni: None,
         version: 1,
         fleet: "prod".to_owned(),
@@ -94,7 +101,7 @@ pub fn card(cluster: &str, number: u8) -> Card {
         members: (1..=3).map(member).collect(),
         // Silent members of these tests take as long as this.
         policy: Policy { probe_timeout_ms: 900, ..Policy::default() },
-    }
+    })
 }
 
 pub fn state() -> State {
@@ -141,6 +148,8 @@ impl Script {
     pub fn well() -> Self {
         let mut script = Script {
             cards: Box::new(|_| Ok(Cards { cards: vec![card("orders", 0)], unreadable: vec![] })),
+            rds: Box::new(|_| Err(down("rds:DescribeDBInstances"))),
+            serves: Box::new(|_| Ok(true)),
             members: BTreeMap::new(),
             state: Box::new(|_| Ok(Some(state()))),
             full_disk: Box::new(|_| false),
@@ -182,6 +191,16 @@ impl Scripted {
         self.begin.elapsed()
     }
 
+    async fn answer(&self, access: &u32, who: &str) -> Probed {
+        self.notes.lock().unwrap().probes.entry(who.to_owned()).or_default().push(self.now());
+        if (self.script.password)(self.now()).is_ok_and(|password| password != *access) {
+            return Probed { sql: Sql::Alive("SQLSTATE 28P01".to_owned()), login_refused: true };
+        }
+        let (takes, sql) = self.script.members[who](self.now());
+        sleep(takes).await;
+        Probed { sql, login_refused: false }
+    }
+
     /// When events of this kind were sent.
     pub fn told(&self, kind: &str) -> Vec<Duration> {
         let notes = self.notes.lock().unwrap();
@@ -208,19 +227,26 @@ impl World for Scripted {
         (self.script.cards)(self.now())
     }
 
-    async fn access(&self, card: &Card) -> Result<u32, Failure> {
-        self.notes.lock().unwrap().logins.push((self.now(), card.cluster.clone()));
+    async fn access(&self, card: &Registered) -> Result<u32, Failure> {
+        self.notes.lock().unwrap().logins.push((self.now(), card.cluster().to_owned()));
         (self.script.password)(self.now())
     }
 
     async fn probe(&self, access: &u32, _: &Card, member: &CardMember) -> Probed {
-        self.notes.lock().unwrap().probes.entry(member.id.clone()).or_default().push(self.now());
-        if (self.script.password)(self.now()).is_ok_and(|password| password != *access) {
-            return Probed { sql: Sql::Alive("SQLSTATE 28P01".to_owned()), login_refused: true };
-        }
-        let (takes, sql) = self.script.members[&member.id](self.now());
-        sleep(takes).await;
-        Probed { sql, login_refused: false }
+        self.answer(access, &member.id).await
+    }
+
+    async fn describe(&self, _: &ManagedCard) -> Result<Described, Failure> {
+        self.notes.lock().unwrap().rds.push(self.now());
+        (self.script.rds)(self.now())
+    }
+
+    async fn probe_endpoint(&self, access: &u32, _: &ManagedCard, endpoint: &str) -> Probed {
+        self.answer(access, endpoint).await
+    }
+
+    async fn serves(&self, _: &ManagedCard) -> Result<bool, Failure> {
+        (self.script.serves)(self.now())
     }
 
     async fn state(&self, _: &str) -> Result<Option<State>, Failure> {

@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop")]
 
 mod fleet;
+mod managed;
 mod outages;
 mod runs;

@@ -30,7 +30,11 @@ fn change_set(status: &str, execution: &str, reason: &str, changes: &str, next: 
 fn changed(logical_id: &str, targets: &[(&str, &str)]) -> String {
     let detail = |(attribute, name): &(&str, &str)| {
         let name = if name.is_empty() { String::new() } else { format!("<Name>{name}</Name>") };
-        format!("<member><Target><Attribute>{attribute}</Attribute>{name}</Target></member>")
+        format!(
+            "<member><Target><Attribute>{attribute}</Attribute>{name}\
+             <RequiresRecreation>Conditionally</RequiresRecreation></Target><Evaluation>Dynamic</Evaluation>\
+             <ChangeSource>ResourceAttribute</ChangeSource><CausingEntity>Clients.GroupId</CausingEntity></member>"
+        )
     };
     let details: String = targets.iter().map(detail).collect();
     format!(
@@ -154,17 +158,26 @@ async fn all_pages_of_changes_are_read() {
     ];
     let (config, replay) = script(pages);
     let seen = CloudFormation::new(&config).change_set(STACK, "c").await.unwrap();
-    let change = |logical_id: &str, targets: &[&str]| Change {
+    let detail = |target: &&str| Detail {
+        target: (*target).to_owned(),
+        recreation: Some("Conditionally".into()),
+        evaluation: Some("Dynamic".into()),
+        source: Some("ResourceAttribute".into()),
+        cause: Some("Clients.GroupId".into()),
+    };
+    let change = |logical_id: &str, targets: &[&str], details: &[&str]| Change {
         action: "Modify".into(),
         logical_id: logical_id.into(),
         kind: "AWS::EC2::Instance".into(),
         replacement: Some("Conditional".into()),
         targets: targets.iter().map(|&target| target.to_owned()).collect(),
+        details: details.iter().map(detail).collect(),
     };
-    assert_eq!(
-        seen,
-        Some(ChangeSet::Ready(vec![change("Member1", &["ImageId", "UserData"]), change("Member2", &["Tags"])]))
-    );
+    let members = vec![
+        change("Member1", &["ImageId", "UserData"], &["UserData", "ImageId", "UserData"]),
+        change("Member2", &["Tags"], &["Tags"]),
+    ];
+    assert_eq!(seen, Some(ChangeSet::Ready(members)));
     assert!(replay.asked()[1].form().contains(&("NextToken".into(), "t".into())));
 }
 
@@ -266,7 +279,14 @@ async fn a_template_that_is_not_json_is_not_ours() {
     };
     let (config, replay) = answer(200, body("{&quot;a&quot;: 1}"));
     assert_eq!(CloudFormation::new(&config).template(STACK).await.unwrap(), serde_json::json!({ "a": 1 }));
-    assert!(replay.only().form().contains(&("TemplateStage".into(), "Original".into())));
+    let asked = replay.only().form();
+    assert!(asked.contains(&("TemplateStage".into(), "Original".into())));
+    assert!(!asked.iter().any(|(key, _)| key == "ChangeSetName"), "{asked:?}");
+
+    let (config, replay) = answer(200, body("{&quot;a&quot;: 2}"));
+    let template = CloudFormation::new(&config).change_set_template(STACK, "c").await.unwrap();
+    assert_eq!(template, serde_json::json!({ "a": 2 }));
+    assert!(replay.only().form().contains(&("ChangeSetName".into(), "c".into())));
 
     let (config, _replay) = answer(200, body("a: 1"));
     assert_eq!(kind(&CloudFormation::new(&config).template(STACK).await.unwrap_err()), "broken");

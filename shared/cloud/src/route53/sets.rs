@@ -46,7 +46,7 @@ pub(super) fn seen(
     })
 }
 
-fn epoch_of(set: &RecordSet) -> Result<u64, String> {
+pub(super) fn epoch_of(set: &RecordSet) -> Result<u64, String> {
     // Route 53 keeps a TXT value with its quotation marks.
     let text = match set.values.as_slice() {
         [value] => value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')),

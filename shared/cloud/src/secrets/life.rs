@@ -2,7 +2,10 @@
 
 use super::{Secrets, subject};
 use crate::failure::classify;
-use aws_sdk_secretsmanager::types::{ReplicaRegionType, StatusType};
+use aws_sdk_secretsmanager::{
+    error::ProvideErrorMetadata,
+    types::{ReplicaRegionType, StatusType},
+};
 use reconcile::Failure;
 
 const DESCRIBE: &str = "secretsmanager:DescribeSecret";
@@ -84,7 +87,8 @@ impl Secrets {
         Ok(())
     }
 
-    /// Marks a secret for deletion in so many days, 7 to 30; one that is gone is a success.
+    /// Marks a secret for deletion in so many days, 7 to 30; one that is gone or marked already is a success: of two
+    /// calls that both saw it whole, the second is told that it cannot be done.
     ///
     /// # Errors
     ///
@@ -93,9 +97,20 @@ impl Secrets {
         match self.0.delete_secret().secret_id(name).recovery_window_in_days(days).send().await {
             Ok(_) => Ok(()),
             Err(error) if error.as_service_error().is_some_and(|e| e.is_resource_not_found_exception()) => Ok(()),
+            Err(error) if is_marked(&error) => Ok(()),
             Err(error) => Err(classify(DELETE, subject(&format!("secret {name}")), error)),
         }
     }
+}
+
+/// Whether Secrets Manager refuses since the secret is to be deleted already. The same error has other reasons, which it
+/// tells apart in prose only.
+///
+/// Source: AWS Secrets Manager API Reference, "InvalidRequestException"; both wordings have been seen.
+fn is_marked(error: &impl ProvideErrorMetadata) -> bool {
+    let words = ["scheduled for deletion", "marked for deletion"];
+    error.code() == Some("InvalidRequestException")
+        && error.message().is_some_and(|message| words.iter().any(|words| message.contains(words)))
 }
 
 #[cfg(test)]
@@ -145,5 +160,22 @@ mod tests {
         assert_eq!(replay.only().json(), json!({ "SecretId": NAME, "RecoveryWindowInDays": 30 }));
         let (config, _) = answer(400, json_error("ResourceNotFoundException", "no"));
         Secrets::new(&config).delete(NAME, 30).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn of_two_calls_that_mark_a_secret_the_second_is_a_success_too() {
+        let marked = [
+            "You tried to perform the operation on a secret that's currently marked deleted: it is already scheduled for deletion.",
+            "You can't perform this operation on the secret because it was marked for deletion.",
+        ];
+        for words in marked {
+            let (config, _) = answer(400, json_error("InvalidRequestException", words));
+            Secrets::new(&config).delete(NAME, 30).await.unwrap();
+        }
+        // The same error for another reason is none.
+        let copied = "You can't delete secret that still has replica regions.";
+        let (config, _) = answer(400, json_error("InvalidRequestException", copied));
+        let failure = Secrets::new(&config).delete(NAME, 30).await.unwrap_err();
+        assert!(failure.to_string().contains("secretsmanager:DeleteSecret"), "{failure}");
     }
 }

@@ -53,7 +53,7 @@ async fn all_pages_are_read_and_an_unreadable_card_hides_no_other() {
     ];
     let (config, replay) = script([page(&first, Some("t")), page(&second, None)]);
     let found = Ssm::new(&config).cards("lab").await.unwrap();
-    assert_eq!(found.cards, [card("orders"), card("users")]);
+    assert_eq!(found.cards, [card("orders"), card("users")].map(Registered::Ec2));
     let problems: Vec<(&str, &str)> =
         found.unreadable.iter().map(|bad| (bad.parameter.rsplit('/').next().unwrap(), &*bad.problem)).collect();
     assert_eq!(
@@ -82,7 +82,7 @@ async fn half_a_fleet_is_never_taken_for_a_fleet() {
 #[tokio::test]
 async fn one_card_by_name() {
     let (config, replay) = answer(200, json!({ "Parameter": parameter("orders", &text(&card("orders"))) }).to_string());
-    assert_eq!(Ssm::new(&config).card("lab", "orders").await.unwrap(), Some(card("orders")));
+    assert_eq!(Ssm::new(&config).card("lab", "orders").await.unwrap(), Some(Registered::Ec2(card("orders"))));
     assert_eq!(replay.only().json(), json!({ "Name": "/understudy/lab/clusters/orders" }));
 
     let (config, _) = answer(400, json_error("ParameterNotFound", ""));
@@ -94,4 +94,30 @@ async fn one_card_by_name() {
         failure.to_string(),
         "ssm:GetParameter cannot succeed: parameter /understudy/lab/clusters/orders is not a card: missing field `fleet`"
     );
+}
+
+/// The shape of a card follows from its topology, and a problem is told of that shape.
+#[tokio::test]
+async fn a_card_of_a_managed_cluster_is_read_beside_the_others() {
+    let managed = json!({
+        "version": 1, "fleet": "lab", "cluster": "carts", "topology": "aurora-provisioned", "side": "primary",
+        "region": "eu-west-1", "database": "carts", "port": 5432,
+        "records": { "zone_id": "Z1", "writer": "carts-rw.db.internal", "reader": "carts-ro.db.internal", "ttl_s": 1 },
+        "operator_secret": "arn", "db_cluster": "lab-carts", "aws_fails_over": true, "policy": {},
+        "instances": [{ "id": "lab-carts-1", "place": 1 }]
+    });
+    let mut broken = managed.clone();
+    broken["cluster"] = json!("half");
+    broken.as_object_mut().unwrap().remove("region");
+    let cards = [
+        parameter("orders", &text(&card("orders"))),
+        parameter("carts", &managed.to_string()),
+        parameter("half", &broken.to_string()),
+    ];
+    let (config, _) = script([page(&cards, None)]);
+    let found = Ssm::new(&config).cards("lab").await.unwrap();
+    let [Registered::Managed(carts), Registered::Ec2(orders)] = &found.cards[..] else { panic!("{:?}", found.cards) };
+    assert_eq!((carts.db_cluster.as_deref(), orders.cluster.as_str()), (Some("lab-carts"), "orders"));
+    assert!(carts.is_called("lab-carts-1") && !carts.is_called("lab-other"));
+    assert_eq!(found.unreadable[0].problem, "missing field `region`");
 }

@@ -1,6 +1,6 @@
 //! Why an event leads to nothing.
 
-use super::Function;
+use super::{Function, database};
 use std::fmt;
 
 /// Why nothing is done. Prints as one sentence without its full stop.
@@ -20,8 +20,20 @@ pub enum Ignored {
         /// Its kind.
         kind: String,
     },
+    /// A managed database is well: it pauses at 0 ACU, say.
+    DatabaseWell {
+        /// Its identifier in RDS.
+        database: String,
+        /// The event's id.
+        event: String,
+    },
+    /// The database is not one of this fleet's clusters'.
+    OtherDatabase {
+        /// Its identifier in RDS.
+        database: String,
+    },
     /// An event of RDS, Aurora, Neptune or DocumentDB that tells of no
-    /// failover, or not of PostgreSQL's.
+    /// trouble, or not of PostgreSQL's.
     ManagedDatabase {
         /// Who sent it.
         source: String,
@@ -134,7 +146,14 @@ impl fmt::Display for Ignored {
             Ignored::ManagedDatabase { source, kind, engine } => {
                 write!(f, "{} from {} is about a managed database", short(kind), short(source))?;
                 engine.as_ref().map_or(Ok(()), |engine| write!(f, " ({})", short(engine)))?;
-                f.write_str(", and none is in this fleet")
+                f.write_str(", and calls for nothing")
+            }
+            Ignored::OtherDatabase { database } => {
+                write!(f, "database {} is not of a cluster of this fleet", short(database))
+            }
+            Ignored::DatabaseWell { database, event } => {
+                let words = database::words(event);
+                write!(f, "RDS says that {} {words} ({}): that is no trouble", short(database), short(event))
             }
             Ignored::Malformed { field } => write!(f, "{field} in its detail is missing or malformed"),
             Ignored::ForeignAccount { event: Some(event), resource } => {

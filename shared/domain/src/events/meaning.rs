@@ -1,8 +1,9 @@
 //! What an event can mean.
 
-use super::{Ignored, Order, ignored::short};
+use super::{Ignored, Order, database, ignored::short};
 use crate::{
     lsn::Lsn,
+    region,
     request::{BadRequest, Request},
 };
 use std::fmt;
@@ -28,8 +29,8 @@ pub enum Meaning {
         /// CloudFormation's word for the state it is in now.
         status: String,
     },
-    /// A managed database of the account has another writer now.
-    ManagedFailover {
+    /// Something happened to a managed database of the account.
+    Database {
         /// The cluster's or the instance's identifier in RDS.
         database: String,
         /// The event's id, such as `RDS-EVENT-0071`.
@@ -55,6 +56,8 @@ pub enum Meaning {
     Order(Order),
     /// A person asks for something.
     Request(Request),
+    /// A person asks something of fail-over-region.
+    Region(region::Request),
     /// A person asks for something that is not allowed.
     BadRequest(BadRequest),
     /// Nothing that anyone acts on.
@@ -122,8 +125,8 @@ impl Meaning {
             }
             Meaning::Alarm(alarm) => format!("alarm {} went to ALARM", short(&alarm.name)),
             Meaning::Stack { cluster, status, .. } => format!("the stack of {} is {}", short(cluster), short(status)),
-            Meaning::ManagedFailover { database, event } => {
-                format!("RDS says that {} failed over ({})", short(database), short(event))
+            Meaning::Database { database, event } => {
+                format!("RDS says that {} {} ({})", short(database), database::words(event), short(event))
             }
             Meaning::Schedule => "the schedule is due".to_owned(),
             Meaning::Suspicion(seen) => seen.to_string(),
@@ -134,6 +137,7 @@ impl Meaning {
             Meaning::Spec { cluster: None } => "this is no event".to_owned(),
             Meaning::Order(order) => format!("a person asks for {}", short(&order.to_string())),
             Meaning::Request(request) => format!("a person asks for {}", short(&request.to_string())),
+            Meaning::Region(request) => format!("a person asks for {}", short(&request.to_string())),
             Meaning::BadRequest(problem) => format!("a person asks for what is not allowed: {}", short(&problem.0)),
             Meaning::Ignored(reason) => reason.to_string(),
         }
@@ -144,20 +148,21 @@ impl fmt::Display for Meaning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = self.what();
         match self {
-            Meaning::InstanceState { .. } => write!(f, "{what}: look at its cluster"),
+            Meaning::InstanceState { .. } | Meaning::Database { .. } => write!(f, "{what}: look at its cluster"),
             Meaning::Alarm(Alarm { subject, .. }) => write!(f, "{what}: look at {subject}"),
             Meaning::Stack { cluster, .. } | Meaning::Attention { cluster, .. } => {
                 write!(f, "{what}: look at {}", short(cluster))
             }
-            // RDS names a database, which may be called otherwise than its cluster here.
-            Meaning::Schedule | Meaning::ManagedFailover { .. } => write!(f, "{what}: look at every cluster"),
+            Meaning::Schedule => write!(f, "{what}: look at every cluster"),
             Meaning::Suspicion(seen) => write!(f, "{what}: look at {} at once", short(&seen.cluster)),
             Meaning::Spec { cluster: Some(_) } => write!(f, "{what}: check it and deploy it"),
             Meaning::Spec { cluster: None } => write!(f, "{what}: it is checked as a spec, and nothing else is done"),
-            Meaning::Order(Order::Plan { .. } | Order::Status { .. }) | Meaning::Request(Request::Explain { .. }) => {
+            Meaning::Order(Order::Plan { .. } | Order::Status { .. } | Order::PlanUpgrade { .. })
+            | Meaning::Request(Request::Explain { .. }) => {
                 write!(f, "{what}: answer, and do nothing")
             }
-            Meaning::Order(Order::Delete { .. }) | Meaning::Request(_) => {
+            Meaning::Region(request) if !request.changes() => write!(f, "{what}: answer, and do nothing"),
+            Meaning::Order(_) | Meaning::Request(_) | Meaning::Region(_) => {
                 write!(f, "{what}: do it, or refuse it with the reason")
             }
             Meaning::BadRequest(_) => write!(f, "{what}: refuse it, and do nothing"),

@@ -1,6 +1,6 @@
 //! What a person asks of `deploy-cluster`, beside giving it a spec.
 
-use crate::request::BadRequest;
+use crate::{blue_green, request::BadRequest};
 use serde_json::Value;
 use std::fmt;
 
@@ -22,6 +22,20 @@ pub enum Order {
         /// The cluster.
         cluster: String,
     },
+    /// `{"render_anew": "leads"}`: its roles have changed; `promote-replica` and `fail-over-region` ask for it.
+    RenderAnew {
+        /// The cluster.
+        cluster: String,
+    },
+    /// `{"blue_green": {"cluster": "leads", "action": "create"}}`.
+    BlueGreen(blue_green::Request),
+    /// `{"plan_upgrade": {"cluster": "leads", "to": 17}}`: the way to another major version.
+    PlanUpgrade {
+        /// The cluster.
+        cluster: String,
+        /// The major version.
+        to: u32,
+    },
 }
 
 /// What a payload without an envelope is to `deploy-cluster`.
@@ -34,7 +48,7 @@ pub(super) enum Asked {
 }
 
 /// The names of all requests.
-const NAMES: [&str; 4] = ["plan", "deploy", "delete", "status"];
+const NAMES: [&str; 7] = ["plan", "deploy", "delete", "status", "render_anew", "blue_green", "plan_upgrade"];
 
 /// Reads a payload. What is no request is taken for a spec, whose reader says what is wrong with it.
 pub(super) fn read(payload: &Value) -> Result<Asked, BadRequest> {
@@ -49,6 +63,12 @@ pub(super) fn read(payload: &Value) -> Result<Asked, BadRequest> {
         ["status"] if beside == 1 => {
             Ok(Asked::Order(Order::Status { cluster: cluster("status", &payload["status"])? }))
         }
+        ["render_anew"] if beside == 1 => {
+            let cluster = cluster("render_anew", &payload["render_anew"])?;
+            Ok(Asked::Order(Order::RenderAnew { cluster }))
+        }
+        ["blue_green"] if beside == 1 => Ok(Asked::Order(Order::BlueGreen(blue_green::read(&payload["blue_green"])?))),
+        ["plan_upgrade"] if beside == 1 => plan_upgrade(&payload["plan_upgrade"]),
         ["delete"] if beside == 1 => delete(&payload["delete"], payload.get("confirm")),
         _ => {
             let found: Vec<&str> = object.keys().map(String::as_str).collect();
@@ -72,8 +92,23 @@ fn delete(found: &Value, confirm: Option<&Value>) -> Result<Asked, BadRequest> {
     }
 }
 
+fn plan_upgrade(found: &Value) -> Result<Asked, BadRequest> {
+    let fields = found.as_object().filter(|fields| fields.len() == 2 && fields.contains_key("to"));
+    let (Some(fields), Some(name)) = (fields, fields.and_then(|fields| fields.get("cluster"))) else {
+        return Err(BadRequest(format!(
+            "plan_upgrade is {found}; allowed is an object of cluster and to, the major version"
+        )));
+    };
+    let cluster = cluster("plan_upgrade/cluster", name)?;
+    let to = fields["to"].as_u64().and_then(|to| u32::try_from(to).ok()).filter(|to| (13..=99).contains(to));
+    let to = to.ok_or_else(|| {
+        BadRequest(format!("plan_upgrade/to is {}; allowed is a major version of PostgreSQL, such as 17", fields["to"]))
+    })?;
+    Ok(Asked::Order(Order::PlanUpgrade { cluster, to }))
+}
+
 /// A cluster's name as specs have them: what is none would be part of a stack's name all the same.
-fn cluster(field: &str, found: &Value) -> Result<String, BadRequest> {
+pub(crate) fn cluster(field: &str, found: &Value) -> Result<String, BadRequest> {
     let is_name = |text: &str| {
         let word = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
         (2..=40).contains(&text.len())
@@ -93,6 +128,9 @@ impl fmt::Display for Order {
             Order::Plan { cluster: None } => f.write_str("what deploying a spec would change"),
             Order::Delete { cluster } => write!(f, "the end of {cluster}"),
             Order::Status { cluster } => write!(f, "how {cluster} stands"),
+            Order::RenderAnew { cluster } => write!(f, "the stack of {cluster} with the roles of today"),
+            Order::BlueGreen(request) => request.fmt(f),
+            Order::PlanUpgrade { cluster, to } => write!(f, "the way of {cluster} to PostgreSQL {to}"),
         }
     }
 }
@@ -118,6 +156,11 @@ mod tests {
             (json!({"plan": null}), Asked::Order(Order::Plan { cluster: None })),
             (json!({"status": "orders"}), Asked::Order(Order::Status { cluster: orders() })),
             (json!({"delete": "orders", "confirm": "orders"}), Asked::Order(Order::Delete { cluster: orders() })),
+            (json!({"render_anew": "orders"}), Asked::Order(Order::RenderAnew { cluster: orders() })),
+            (
+                json!({"plan_upgrade": {"cluster": "orders", "to": 17}}),
+                Asked::Order(Order::PlanUpgrade { cluster: orders(), to: 17 }),
+            ),
             // Not ours, and no request: its reader says that it is no spec.
             (json!({"confirm": "orders"}), Asked::Spec(None)),
         ];
@@ -142,19 +185,28 @@ mod tests {
             (json!({"delete": "a--b", "confirm": "a--b"}), "delete is \"a--b\"; allowed is the name of a cluster"),
             (json!({"status": ["orders"]}), "status is [\"orders\"]; allowed is the name of a cluster"),
             (json!({"status": "o"}), "status is \"o\"; allowed is the name of a cluster"),
+            (json!({"render_anew": {}}), "render_anew is {}; allowed is the name of a cluster"),
+            (
+                json!({"plan_upgrade": "orders"}),
+                "plan_upgrade is \"orders\"; allowed is an object of cluster and to, the major version",
+            ),
+            (
+                json!({"plan_upgrade": {"cluster": "orders", "to": "17.1"}}),
+                "plan_upgrade/to is \"17.1\"; allowed is a major version of PostgreSQL, such as 17",
+            ),
             (
                 json!({"plan": {}, "deploy": {}}),
-                "the request has deploy, plan; one of plan, deploy, delete, status is allowed, and nothing beside it \
+                "the request has deploy, plan; one of plan, deploy, delete, status, render_anew, blue_green, plan_upgrade is allowed, and nothing beside it \
                  but confirm beside delete",
             ),
             (
                 json!({"plan": {}, "confirm": "orders"}),
-                "the request has confirm, plan; one of plan, deploy, delete, status is allowed, and nothing beside it \
+                "the request has confirm, plan; one of plan, deploy, delete, status, render_anew, blue_green, plan_upgrade is allowed, and nothing beside it \
                  but confirm beside delete",
             ),
             (
                 json!({"delete": "orders", "confirm": "orders", "force": true}),
-                "the request has confirm, delete, force; one of plan, deploy, delete, status is allowed, and nothing \
+                "the request has confirm, delete, force; one of plan, deploy, delete, status, render_anew, blue_green, plan_upgrade is allowed, and nothing \
                  beside it but confirm beside delete",
             ),
         ];

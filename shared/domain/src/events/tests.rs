@@ -177,28 +177,6 @@ fn a_function_takes_only_what_is_for_it() {
 }
 
 #[test]
-fn a_managed_failover_is_heard_when_it_is_over_and_postgresqls() {
-    let said = |detail: Value| {
-        let event = json!({"source": "aws.rds", "detail-type": "RDS DB Cluster Event", "account": "111122223333", "detail": detail});
-        meaning_for(Function::UpdateDns, "prod", &event).to_string()
-    };
-    let detail = |id: &str| json!({"EventID": id, "SourceIdentifier": "billing"});
-    let mut of = [detail("RDS-EVENT-0071"), detail("RDS-EVENT-0071"), detail("RDS-EVENT-0071")];
-    of[0]["Engine"] = json!("aurora-postgresql");
-    of[1]["Engine"] = json!("docdb");
-    of[2]["SourceArn"] = json!("arn:aws:rds:eu-west-1:444455556666:cluster:billing");
-    let heard = "RDS says that billing failed over (RDS-EVENT-0071): look at every cluster";
-    let [ours, documents, foreign] = of.map(said);
-    assert_eq!((said(detail("RDS-EVENT-0071")).as_str(), ours.as_str()), (heard, heard));
-    assert!(documents.contains("about a managed database (docdb)"), "{documents}");
-    assert_eq!(foreign, "ignored: it is from account 111122223333, but about account 444455556666");
-    // Begun, failed, and nothing of the kind.
-    for id in ["RDS-EVENT-0072", "RDS-EVENT-0073", "RDS-EVENT-0069", "RDS-EVENT-0006", ""] {
-        assert!(said(detail(id)).contains("is about a managed database"), "{id}: {}", said(detail(id)));
-    }
-}
-
-#[test]
 fn a_suspicion_needs_a_cluster_and_a_member_and_nothing_else() {
     let suspicion = |detail: Value| {
         let event = json!({"source": "understudy.watch-clusters", "detail-type": "Understudy Writer Suspected", "detail": detail});

@@ -42,6 +42,7 @@ mod evidence;
 mod explain;
 mod finish;
 mod mend;
+pub(crate) mod phases;
 mod reason;
 mod seen;
 mod step;
@@ -52,6 +53,7 @@ mod takeover;
 
 pub use evidence::{Evidence, prove};
 pub use explain::{Explanation, explain};
+pub use phases::Phases;
 pub use reason::Reason;
 pub use seen::{Host, PromotedSeen, ReceiverSeen, Sql, StandbySeen, StreamSeen, WriterSeen};
 pub use step::{Step, Target};

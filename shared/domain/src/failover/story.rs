@@ -1,6 +1,9 @@
 //! What a change of writer is told by: the ledger item and the page.
 
-use super::{Host, Observed, Reason, Sql};
+use super::{
+    Host, Observed, Phases, Reason, Sql,
+    phases::{in_seconds, rpo_ms},
+};
 use crate::{
     lsn::Lsn,
     state::{Approval, Change, ChangeKind, Loss, Promoted, Synchronous},
@@ -57,9 +60,15 @@ pub struct Ledger {
     pub finished_at_ms: u64,
     /// From the first silence until the record was moved, in milliseconds.
     pub rto_ms: Option<u64>,
+    /// What that was made of.
+    #[serde(default)]
+    pub phases: Phases,
     /// Acknowledged log that the new writer lacks, in bytes, up to the last
     /// position that a probe saw of the old writer; `None` when it is not known.
     pub rpo_bytes: Option<u64>,
+    /// The same in milliseconds of writes; `None` when it is not known.
+    #[serde(default)]
+    pub rpo_ms: Option<u64>,
     /// Whether nothing acknowledged was lost for certain: `rpo_bytes` is then 0.
     pub lossless: bool,
     /// Why nothing, or so much, was lost; only of a change that was followed.
@@ -99,6 +108,8 @@ impl Ledger {
             record_moved_at_ms: moved,
             finished_at_ms,
             rto_ms: moved.map(|moved| moved.saturating_sub(change.silent_since_ms)),
+            phases: Phases::of(change, promoted.at_ms),
+            rpo_ms: rpo_ms(change),
             rpo_bytes: match change.loss {
                 Some(Loss::Nothing) => Some(0),
                 Some(Loss::Bytes(lost)) => Some(lost),
@@ -159,7 +170,8 @@ impl Ledger {
             (true, _) => "nothing that was acknowledged".to_owned(),
             (false, Some(0)) => "nothing up to the last position that a probe saw of the old writer".to_owned(),
             (false, Some(lost)) => {
-                format!("{} of log up to the last position that a probe saw of the old writer", bytes(lost))
+                let span = in_seconds(self.rpo_ms);
+                format!("{} of log up to the last position that a probe saw of the old writer{span}", bytes(lost))
             }
             (false, None) => "not known: no probe saw the old writer's last position".to_owned(),
         };
@@ -174,13 +186,16 @@ impl Ledger {
 
     fn took(&self) -> String {
         let span = |from: u64, to: u64| seconds(Duration::from_millis(to.saturating_sub(from)));
-        let mut text = format!(
-            "{} in {} ({}), promoted in {}",
-            if self.kind == ChangeKind::Failover { "found down" } else { "begun" },
-            span(self.silent_since_ms, self.began_at_ms),
-            self.woken_by,
-            span(self.began_at_ms, self.promoted_at_ms)
-        );
+        let found = if self.kind == ChangeKind::Failover { "found down" } else { "begun" };
+        let mut text = format!("{found} in {} ({})", span(self.silent_since_ms, self.began_at_ms), self.woken_by);
+        let ordered = self.phases.ordered_ms.map(|ms| self.silent_since_ms + ms).filter(|at| *at >= self.began_at_ms);
+        let _ = match ordered {
+            Some(at) => {
+                let (fenced, promoted) = (span(self.began_at_ms, at), span(at, self.promoted_at_ms));
+                write!(text, ", fenced in {fenced}, promoted in {promoted}")
+            }
+            None => write!(text, ", promoted in {}", span(self.began_at_ms, self.promoted_at_ms)),
+        };
         if let Some(moved) = self.record_moved_at_ms {
             let _ = write!(text, ", record moved in {}", span(self.promoted_at_ms, moved));
         }

@@ -176,6 +176,16 @@ fn damped(seen: &Observed, writer: &Member) -> Result<(), Reason> {
     Ok(())
 }
 
+/// From the last message that a standby had of the writer until it fell silent to us: what it acknowledged in between
+/// may be on nobody else. `None` when no standby's receiver tells.
+fn unheard_ms(seen: &Observed, writer: &Member, silent_since: u64) -> Option<u64> {
+    let survivors = candidate::survivors(seen, &writer.card.id);
+    let receivers = survivors.iter().filter_map(|survivor| survivor.standby.receiver.as_ref());
+    let heard = receivers.map(|receiver| receiver.silent_for).min()?;
+    let heard_at = seen.looked_at_ms.saturating_sub(heard.as_millis() as u64);
+    Some(silent_since.saturating_sub(heard_at))
+}
+
 /// I1: the epoch first. The freeze follows in the same breath, since the epoch
 /// is only advanced when nothing changed after this look.
 fn begin(seen: &Observed, writer: &Member, lines: Vec<String>) -> Decision<Step, Reason> {
@@ -191,6 +201,7 @@ fn begin(seen: &Observed, writer: &Member, lines: Vec<String>) -> Decision<Step,
         synchronous: seen.state.synchronous.clone(),
         synchronous_setting: suspicion.and_then(|suspicion| suspicion.synchronous_setting.clone()),
         approval: seen.approval().cloned(),
+        lost_ms: unheard_ms(seen, writer, suspected_since),
         ..Change::default()
     };
     let mut steps = vec![Step::Begin { epoch: seen.state.epoch, change: Box::new(change) }];

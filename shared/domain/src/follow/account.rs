@@ -66,6 +66,9 @@ pub struct Waiting {
     /// When a pass last found it so, in milliseconds since 1970.
     #[serde(default)]
     pub confirmed_ms: u64,
+    /// What was so when the wait began and may be otherwise at its end: the zone of a managed writer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
 }
 
 impl Account {

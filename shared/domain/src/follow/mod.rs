@@ -256,7 +256,7 @@ fn in_doubt(looks: &[Led], now: &Led, doubt: Reason) -> Decision<Step, Reason> {
             Reason::NoLeader { .. } => silent_since(&now.seen).unwrap_or(confirmed_ms),
             _ => confirmed_ms,
         };
-        return Decision::Act(vec![Step::Note(Waiting { kind, since_ms, confirmed_ms })]);
+        return Decision::Act(vec![Step::Note(Waiting { kind, since_ms, confirmed_ms, about: None })]);
     };
     if since(waiting.confirmed_ms) > now.patience / 2 {
         return Decision::Act(vec![Step::Note(Waiting { confirmed_ms, ..waiting.clone() })]);

@@ -1,5 +1,6 @@
 //! What one look at a managed cluster yields: RDS's words, and PostgreSQL's.
 
+use super::Roles;
 use crate::{
     card::ManagedCard,
     failover::{Lease, Seen, Sql, Suspicion},
@@ -32,8 +33,13 @@ pub struct Observed {
     pub suspicion: Option<Suspicion>,
     /// When the writer of record was first found silent, in milliseconds since 1970.
     pub silent_since_ms: Option<u64>,
+    /// When `watch-clusters` last found the writer of record out of recovery, in milliseconds since 1970; `None` when it
+    /// did not say.
+    pub answered_ms: Option<u64>,
     /// Since when passes wait, and for what.
     pub waiting: Option<Waiting>,
+    /// Who fills which place today: the item `roles`; `None` before anybody wrote it, when all is as the spec has it.
+    pub roles: Option<Roles>,
     /// To which instance a person wants the writer moved, in this call.
     pub switchover: Option<String>,
 }
@@ -108,6 +114,8 @@ pub struct DbClusterSeen {
     pub reader_endpoint: Option<String>,
     /// Identifier of the instance that RDS calls writer now.
     pub writer: Option<String>,
+    /// Whether it pauses by itself when nobody uses it (Serverless v2, `MinCapacity` 0): who asks PostgreSQL wakes it.
+    pub pauses: bool,
 }
 
 /// `DescribeGlobalClusters`.

@@ -204,7 +204,7 @@ impl Chain for Led {
 
     fn waits(mut self, kind: &str, since_ms: u64) -> Self {
         let confirmed_ms = self.seen.looked_at_ms;
-        self.waiting = Some(Waiting { kind: kind.to_owned(), since_ms, confirmed_ms });
+        self.waiting = Some(Waiting { kind: kind.to_owned(), since_ms, confirmed_ms, about: None });
         self
     }
 

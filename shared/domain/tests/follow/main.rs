@@ -202,7 +202,7 @@ fn a_note_of_an_earlier_wait_is_not_this_one() {
     let noted = |confirmed_ms: u64, answered_ms: Option<u64>| {
         let led = dead().but(|led| {
             led.answered_ms = answered_ms;
-            led.waiting = Some(Waiting { kind: "no-leader".to_owned(), since_ms: NOW - 600_000, confirmed_ms });
+            led.waiting = Some(Waiting { kind: "no-leader".to_owned(), since_ms: NOW - 600_000, confirmed_ms, about: None });
         });
         match one(led) {
             Decision::Act(steps) => match steps.as_slice() {
@@ -227,7 +227,7 @@ fn a_note_of_an_earlier_wait_is_not_this_one() {
 fn the_time_without_a_leader_counts_from_the_silence() {
     let noted = |led: Led| match one(led) {
         Decision::Act(steps) => match steps.as_slice() {
-            [Step::Note(Waiting { kind, since_ms, confirmed_ms: NOW })] => (kind.clone(), *since_ms),
+            [Step::Note(Waiting { kind, since_ms, confirmed_ms: NOW, about: None })] => (kind.clone(), *since_ms),
             other => panic!("{other:?}"),
         },
         other => panic!("{other:?}"),

@@ -2,7 +2,7 @@
 
 use crate::server::{Authority, Cluster, PASSWORD, SERVER_NAME};
 use domain::failover::{Sql, StandbySeen, WriterSeen};
-use postgres::{Connector, Target, is_login_failure};
+use postgres::{Connector, Host, Target, is_login_failure};
 use reconcile::{Failure, Login};
 use std::{
     future::Future,
@@ -140,7 +140,11 @@ async fn refused_and_silent() {
 
     // Something that accepts and never speaks; then something that accepts and hangs up.
     let deaf = TcpListener::bind("127.0.22.20:0").await.unwrap();
-    let target = Target { address: "127.0.22.20".parse().unwrap(), port: deaf.local_addr().unwrap().port(), ..target };
+    let target = Target {
+        host: Host::Address("127.0.22.20".parse().unwrap()),
+        port: deaf.local_addr().unwrap().port(),
+        ..target
+    };
     silent(connector.probe(&target, SHORT).await);
     let hung_up = async {
         loop {
@@ -178,7 +182,7 @@ async fn a_host_that_answers_no_packet() {
         queue.push(stream);
     }
     let target = Target {
-        address: address.ip(),
+        host: address.ip().into(),
         port: address.port(),
         server_name: SERVER_NAME.to_owned(),
         database: "postgres".to_owned(),

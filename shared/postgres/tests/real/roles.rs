@@ -131,7 +131,7 @@ async fn a_proof_waits_for_no_standby() {
 
     for (refused, failure) in [
         ("freeze", connector.freeze(&target, AMPLE).await.unwrap_err()),
-        ("follow", connector.follow(&target, target.address, 1, "orders_1", AMPLE).await.unwrap_err()),
+        ("follow", connector.follow(&target, cluster.members[0].address, 1, "orders_1", AMPLE).await.unwrap_err()),
     ] {
         assert!(matches!(failure, Failure::LostRace { .. }), "{refused} of a writer: {failure:?}");
     }

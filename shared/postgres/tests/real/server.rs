@@ -164,7 +164,7 @@ impl Server {
 
     pub fn target(&self) -> Target {
         Target {
-            address: self.address,
+            host: self.address.into(),
             port: self.port,
             server_name: SERVER_NAME.to_owned(),
             database: "postgres".to_owned(),

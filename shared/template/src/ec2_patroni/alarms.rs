@@ -18,7 +18,7 @@ pub(super) fn no_healthy_writer(template: &mut Template, site: &Site<'_>, balanc
              patronictl list",
             site.spec.name
         ),
-        namespace: "AWS/NetworkELB",
+        namespace: "AWS/NetworkELB".into(),
         metric: "HealthyHostCount",
         dimensions: vec![
             Dimension { name: "LoadBalancer", value: balancer.balancer.full_name() },
@@ -29,7 +29,7 @@ pub(super) fn no_healthy_writer(template: &mut Template, site: &Site<'_>, balanc
         period: 60,
         periods: 2,
         comparison: "LessThanThreshold",
-        threshold: 1,
+        threshold: 1.into(),
         // A new load balancer has said nothing yet.
         missing: "missing",
     };
@@ -48,7 +48,7 @@ pub(super) fn dr_lag(template: &mut Template, site: &Site<'_>) {
             site.spec.name
         ),
         periods: 5,
-        threshold: DR_LAG_S,
+        threshold: DR_LAG_S.into(),
         missing: "breaching",
         ..backups::of_cluster(site, "dr-lag", "DrLagSeconds")
     };

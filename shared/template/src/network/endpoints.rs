@@ -22,10 +22,16 @@ const INTERFACES: [(&str, &str); 7] = [
     ("MonitoringEndpoint", "monitoring"),
 ];
 
+/// Services of which a cluster that AWS runs has an endpoint: its clients read passwords and write logs.
+const INTERFACES_OF_MANAGED: [(&str, &str); 2] =
+    [("SecretsManagerEndpoint", "secretsmanager"), ("LogsEndpoint", "logs")];
+
 /// Adds the endpoints and answers which of them hosts need from their first boot on: all.
 pub(super) fn add(template: &mut Template, site: &Site<'_>, own: &OwnVpc, network: &Network) -> Vec<After> {
     let mut added = Vec::new();
-    for (id, service) in GATEWAYS {
+    // A cluster that AWS runs has no hosts, but for a tier of PgBouncer.
+    let has_hosts = !site.spec.topology.is_managed() || site.spec.rds.as_ref().is_some_and(|rds| rds.pooler.is_some());
+    for (id, service) in GATEWAYS.into_iter().filter(|(_, service)| has_hosts || *service == "s3") {
         let endpoint = VpcEndpoint {
             vpc_id: network.vpc_id.clone(),
             service_name: service_name(service),
@@ -40,7 +46,7 @@ pub(super) fn add(template: &mut Template, site: &Site<'_>, own: &OwnVpc, networ
     }
     if own.endpoints {
         let group = security_group(template, site, network);
-        let mut services = INTERFACES.to_vec();
+        let mut services = if has_hosts { INTERFACES.to_vec() } else { INTERFACES_OF_MANAGED.to_vec() };
         if site.kms_key().is_some() {
             services.push(("KmsEndpoint", "kms"));
         }

@@ -36,12 +36,13 @@ pub struct TargetGroup {
     pub port: u16,
     /// The targets.
     pub targets: Vec<Target>,
-    /// `HTTPS`. A load balancer does not verify the certificate.
+    /// `HTTPS`, of which a load balancer does not verify the certificate; or `TCP`.
     pub health_check_protocol: &'static str,
     /// The port that is asked.
     pub health_check_port: String,
-    /// The path that is asked for.
-    pub health_check_path: &'static str,
+    /// The path that is asked for, of HTTPS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health_check_path: Option<&'static str>,
     /// Seconds between two checks of a target.
     pub health_check_interval_seconds: u32,
     /// Seconds that an answer may take; less than the interval.
@@ -50,8 +51,9 @@ pub struct TargetGroup {
     pub healthy_threshold_count: u32,
     /// Bad ones in a row until it is not.
     pub unhealthy_threshold_count: u32,
-    /// What a good answer is.
-    pub matcher: Matcher,
+    /// What a good answer is, of HTTPS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub matcher: Option<Matcher>,
     /// Everything else.
     pub target_group_attributes: Vec<Attribute>,
     /// Tags.

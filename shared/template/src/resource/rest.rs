@@ -3,7 +3,7 @@
 use super::Tag;
 use crate::Value;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 /// Properties of `AWS::SecretsManager::Secret`.
 #[derive(Debug, Clone, Serialize)]
@@ -80,8 +80,37 @@ pub struct LogGroup {
     pub log_group_name: String,
     /// Days that events are kept.
     pub retention_in_days: u32,
+    /// With which key they are encrypted, when it is not CloudWatch's own: its ARN.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kms_key_id: Option<Value>,
     /// Tags.
     pub tags: Vec<Tag>,
+}
+
+/// Properties of `AWS::Logs::MetricFilter`: counts the events of a group that match.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct MetricFilter {
+    /// The group.
+    pub log_group_name: Value,
+    /// What events hold.
+    pub filter_pattern: &'static str,
+    /// What they become, one.
+    pub metric_transformations: Vec<MetricTransformation>,
+}
+
+/// What an event of a log becomes.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct MetricTransformation {
+    /// The metric's name.
+    pub metric_name: &'static str,
+    /// Its namespace.
+    pub metric_namespace: String,
+    /// What each counts.
+    pub metric_value: &'static str,
+    /// What a period counts that had none.
+    pub default_value: u32,
 }
 
 /// Properties of `AWS::CloudWatch::Alarm`, of one metric.
@@ -93,7 +122,7 @@ pub struct Alarm {
     /// What it means and what to do.
     pub alarm_description: String,
     /// The metric's namespace.
-    pub namespace: &'static str,
+    pub namespace: Cow<'static, str>,
     /// The metric.
     pub metric_name: &'static str,
     /// The metric's dimensions.
@@ -107,7 +136,7 @@ pub struct Alarm {
     /// Compared how.
     pub comparison_operator: &'static str,
     /// With what.
-    pub threshold: u32,
+    pub threshold: serde_json::Number,
     /// What the absence of values means.
     pub treat_missing_data: &'static str,
     /// Who is told when it rings.

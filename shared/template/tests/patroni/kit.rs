@@ -83,7 +83,7 @@ pub(crate) fn whole() -> Spec {
 }
 
 pub(crate) fn template(spec: &Spec, part: Part) -> Template {
-    template::render(spec, &fleet(part), &tls(part), part)
+    template::render(spec, &fleet(part), &tls(part), part, &domain::managed::Roles::default())
 }
 
 pub(crate) fn render(spec: &Spec, part: Part) -> Value {

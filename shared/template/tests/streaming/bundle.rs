@@ -41,7 +41,9 @@ fn the_bundle_holds_every_file_of_the_nodes() {
     let unpacked = files(&folder.join("unpacked"));
     fs::remove_dir_all(&folder).unwrap();
 
-    let nodes = files(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../infra/nodes")));
+    let mut nodes = files(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../infra/nodes")));
+    let authorities = concat!(env!("CARGO_MANIFEST_DIR"), "/../../infra/rds-ca/bundle.pem");
+    nodes.insert("rds-ca/bundle.pem".into(), fs::read(authorities).unwrap());
     assert_eq!(unpacked.keys().collect::<Vec<_>>(), nodes.keys().collect::<Vec<_>>());
     for (name, content) in nodes {
         assert!(unpacked[&name] == content, "{} is another one in the bundle", name.display());

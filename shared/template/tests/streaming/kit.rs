@@ -35,7 +35,7 @@ pub(crate) fn tls() -> Tls {
 }
 
 pub(crate) fn template(spec: &Spec) -> Template {
-    template::render(spec, &fleet(), &tls(), Part::Primary)
+    template::render(spec, &fleet(), &tls(), Part::Primary, &domain::managed::Roles::default())
 }
 
 pub(crate) fn render(spec: &Spec) -> Value {

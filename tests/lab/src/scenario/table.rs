@@ -25,6 +25,14 @@ pub struct Scenario {
     pub play: for<'a, 'l> fn(&'a mut Stage<'l>) -> Played<'a>,
 }
 
+/// Scenarios of whole Regions: as they are asked for, and what must be seen.
+pub const REGIONS: [(&str, &str); 4] = [
+    ("A24", "RDS, both Regions well: a person moves the writer to the second Region; nothing is lost, one side writes"),
+    ("A25", "Aurora: a switchover to the second Region and the failback; nothing is lost, asked twice is refused"),
+    ("region", "Aurora, the first Region lost: the second takes over on approval; healed, nothing moves back"),
+    ("region-rds", "RDS, the first Region lost: its replica is promoted on approval; healed, nothing moves back"),
+];
+
 /// The clusters that scenarios need; the name tells them apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {

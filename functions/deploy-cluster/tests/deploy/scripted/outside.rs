@@ -3,20 +3,23 @@
 use super::{Account, Scripted};
 use deploy_cluster::{
     deletion::Deletion,
+    managed::SetUp,
     outside::{
-        Certificate, ChangeSetPhase, ChangeSetSeen, EventSeen, NetworkSeen, NewChangeSet, OpenChangeSet, Outside,
-        ResourceSeen, Settings, SetupProblem, StackSeen, TemplateAt, TlsSeen, UnsettledStack,
+        Certificate, ChangeSetPhase, ChangeSetSeen, EventSeen, Needed, NetworkSeen, NewChangeSet, OpenChangeSet,
+        Outside, ResourceSeen, Settings, SetupProblem, StackSeen, TemplateAt, TlsSeen, UnsettledStack,
     },
 };
 use domain::{
-    card::{Card, Records},
+    blue_green::{Deployment, Server, Source, Wanted},
+    card::{Card, ManagedCard, Records, Registered},
     failover::{Page, Sql},
+    managed::{Described, NamesSeen},
     records::RecordsSeen,
     state::State,
 };
 use reconcile::{Failure, failed};
 use serde_json::Value;
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 use template::{Part, Subnet, Tls};
 
 impl Scripted {
@@ -161,7 +164,7 @@ impl Outside for Scripted {
     }
 
     async fn deletions(&self) -> Result<Vec<String>, Failure> {
-        self.look(|account| account.deletion.iter().map(|_| "orders".to_owned()).collect()).await
+        self.look(|account| account.deletion.iter().map(|_| account.cluster()).collect()).await
     }
 
     async fn deletion(&self, _: &str) -> Result<Option<Deletion>, Failure> {
@@ -194,7 +197,7 @@ impl Outside for Scripted {
             let settled = ["CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"];
             let unsettled = account.stack.iter().filter(|stack| !settled.contains(&stack.status.as_str()));
             let unsettled = unsettled.map(|stack| UnsettledStack {
-                name: "understudy-example-orders".into(),
+                name: format!("understudy-example-{}", account.cluster()),
                 status: stack.status.clone(),
                 changed_at_ms: stack.changed_at_ms,
             });
@@ -205,6 +208,14 @@ impl Outside for Scripted {
 
     async fn template(&self, _: &str) -> Result<Value, Failure> {
         self.look(|account| account.template.clone()).await
+    }
+
+    async fn change_set_template(&self, _: &str, name: &str) -> Result<Value, Failure> {
+        self.call(None, |account| match account.change_sets.get(name) {
+            Some((_, body, _)) => Ok(body.clone()),
+            None => lost(name),
+        })
+        .await
     }
 
     async fn resources(&self, _: &str) -> Result<Vec<ResourceSeen>, Failure> {
@@ -322,12 +333,140 @@ impl Outside for Scripted {
         .await
     }
 
-    async fn cards(&self) -> Result<Vec<Card>, Failure> {
+    async fn cards(&self) -> Result<Vec<Registered>, Failure> {
         self.look(|account| account.card.clone().into_iter().collect()).await
     }
 
-    async fn card(&self, _: &str) -> Result<Option<Card>, Failure> {
+    async fn card(&self, _: &str) -> Result<Option<Registered>, Failure> {
         self.look(|account| account.card.clone()).await
+    }
+
+    async fn kept(&self, _: &str, item: &str) -> Result<Option<Value>, Failure> {
+        self.look(|account| account.kept.get(item).cloned()).await
+    }
+
+    async fn keep(&self, _: &str, item: &str, before: Option<&Value>, after: Option<&Value>) -> Result<(), Failure> {
+        let what = if after.is_some() { "keep" } else { "drop" };
+        self.call(Some(format!("{what} item {item}")), |account| {
+            if account.kept.get(item) != before {
+                return lost("the item");
+            }
+            account.kept.remove(item);
+            account.kept.extend(after.map(|after| (item.to_owned(), after.clone())));
+            Ok(())
+        })
+        .await
+    }
+
+    async fn described(&self, _: &ManagedCard) -> Result<Described, Failure> {
+        self.look(|account| account.databases.rds.clone()).await
+    }
+
+    async fn in_other_region(&self, region: &str, needed: &Needed) -> Result<Option<String>, Failure> {
+        assert_ne!(region, self.settings.region);
+        self.look(|account| account.databases.elsewhere.get(&needed.to_string()).cloned()).await
+    }
+
+    async fn ask(&self, _: &ManagedCard, endpoints: &[String]) -> Result<BTreeMap<String, Sql>, Failure> {
+        let answer = |account: &Account, endpoint: &String| {
+            let answer = account.databases.answers.get(endpoint).cloned();
+            (endpoint.clone(), answer.unwrap_or(Sql::Silent("no such name".into())))
+        };
+        self.look(|account| endpoints.iter().map(|endpoint| answer(account, endpoint)).collect()).await
+    }
+
+    async fn set_up(&self, _: &ManagedCard, endpoint: &str, wanted: &SetUp) -> Result<Vec<String>, Failure> {
+        self.call(Some(format!("set up {} at {endpoint}", wanted.database)), |account| {
+            if account.databases.closed {
+                return Err(failed::<&str>("postgres:set-up")("connection refused"));
+            }
+            assert!(matches!(account.databases.answers.get(endpoint), Some(Sql::Writer(_))), "{endpoint} is no writer");
+            Ok(vec!["role understudy".into()])
+        })
+        .await
+    }
+
+    async fn names(&self, _: &Records) -> Result<NamesSeen, Failure> {
+        self.look(|account| account.databases.names.clone()).await
+    }
+
+    async fn move_name(&self, _: &Records, from: Option<(&str, u64)>, to: (&str, u64)) -> Result<(), Failure> {
+        self.call(Some(format!("writer name {from:?} -> {to:?}")), |account| {
+            let names = &mut account.databases.names;
+            if names.writer.as_deref().zip(names.epoch) != from {
+                return lost("the record");
+            }
+            names.writer = Some(to.0.to_owned());
+            names.epoch = Some(to.1);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn set_reader_names(&self, _: &Records, readers: &[(String, String)]) -> Result<(), Failure> {
+        self.call(Some(format!("reader names -> {readers:?}")), |account| {
+            account.databases.names.readers = readers.iter().map(|(_, name)| name.clone()).collect();
+            Ok(())
+        })
+        .await
+    }
+
+    async fn remove_names(&self, _: &Records) -> Result<(), Failure> {
+        self.call(Some("remove names".into()), |account| {
+            assert!(account.stack.is_none(), "clients still use them");
+            account.databases.names = NamesSeen::default();
+            Ok(())
+        })
+        .await
+    }
+
+    async fn source(&self, _: &ManagedCard) -> Result<Option<Source>, Failure> {
+        self.look(|account| account.databases.source.clone()).await
+    }
+
+    async fn manages_password(&self, _: &ManagedCard) -> Result<bool, Failure> {
+        self.look(|account| account.databases.manages_password).await
+    }
+
+    async fn upgrade_targets(&self, _: &ManagedCard, _: &str) -> Result<Vec<String>, Failure> {
+        self.look(|_| ["15.9", "16.4", "16.6", "17.2"].map(str::to_owned).to_vec()).await
+    }
+
+    async fn server(&self, _: &ManagedCard) -> Result<Option<(bool, Server)>, Failure> {
+        self.look(|account| account.databases.server.clone()).await
+    }
+
+    async fn green_lag(&self, _: &ManagedCard) -> Result<Option<u64>, Failure> {
+        self.look(|account| account.databases.green_lag).await
+    }
+
+    async fn blue_green(&self, _: &ManagedCard) -> Result<Option<Deployment>, Failure> {
+        self.look(|account| account.databases.blue_green.clone()).await
+    }
+
+    async fn create_blue_green(&self, card: &ManagedCard, source: &str, wanted: &Wanted) -> Result<(), Failure> {
+        let version = wanted.engine_version.clone().unwrap_or_default();
+        self.call(Some(format!("create blue/green of {} from {source} {version}", card.cluster)), |account| {
+            account.databases.make_green(source);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn switch_over_blue_green(&self, id: &str, timeout_s: u32) -> Result<(), Failure> {
+        self.call(Some(format!("switch over {id} in {timeout_s} s")), |account| {
+            account.databases.switch_over();
+            Ok(())
+        })
+        .await
+    }
+
+    async fn delete_blue_green(&self, id: &str, with_target: bool) -> Result<(), Failure> {
+        self.call(Some(format!("delete {id}, its databases: {with_target}")), |account| {
+            account.databases.blue_green = None;
+            Ok(())
+        })
+        .await
     }
 
     async fn records(&self, _: &Records) -> Result<RecordsSeen, Failure> {
