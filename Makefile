@@ -27,7 +27,7 @@ demo: setup
 
 test: setup-tests
 	cargo test --workspace
-	shellcheck .ci/run infra/nodes/*.sh tests/lab/*.sh tests/nodes/*.sh
+	shellcheck .ci/run infra/nodes/*.sh infra/rds-ca/*.sh tests/lab/*.sh tests/nodes/*.sh
 	$(VENV)/cfn-lint infra/template.yaml tests/golden/*.json
 	$(VENV)/python -m unittest discover --start-directory tests/lab/aws
 	@for test in members base own_root patroni backups patroni-backups dr monitoring pooler-tier; do \

@@ -44,7 +44,7 @@ pub(crate) async fn known<O: Outside>(outside: &O, spec: &Spec) -> Result<Tls, F
 /// The names that clients verify: the records; where a load balancer is, that one's own, which only AWS chooses.
 fn names(spec: &Spec, records: &Records, region: &str) -> Vec<String> {
     let mut names = vec![records.writer.clone(), records.reader.clone()];
-    if spec.topology == Topology::Ec2Patroni {
+    if spec.topology == Topology::Ec2Patroni || spec.rds.as_ref().is_some_and(|rds| rds.pooler.is_some()) {
         names.push(format!("*.elb.{region}.amazonaws.com"));
     }
     names

@@ -3,6 +3,9 @@
 //! Counted from the rendered template, so that nothing is deployed that is not
 //! counted by kind. `infra/prices.json` holds the list prices of one Region.
 
+mod databases;
+
+use databases::Databases;
 use serde::Deserialize;
 use serde_json::Value;
 use std::{collections::BTreeMap, fmt, sync::LazyLock};
@@ -28,6 +31,7 @@ struct Prices {
     interface_endpoint_zone_hour: f64,
     secret_month: f64,
     alarm_month: f64,
+    databases: databases::Prices,
     not_counted: String,
     references: BTreeMap<String, Vec<Reference>>,
 }
@@ -62,6 +66,9 @@ pub struct Cost {
     pub lines: Vec<Line>,
     /// Whether the stack is of a topology with a reference, and its name there.
     reference: Option<&'static str>,
+    /// Of databases of AWS's: what they would cost more at their largest capacity, where that changes by itself.
+    at_most: Option<f64>,
+    has_databases: bool,
 }
 
 /// Prices and counts the resources of a rendered template.
@@ -69,8 +76,10 @@ pub struct Cost {
 pub fn cost(template: &Value) -> Cost {
     let mut counted: BTreeMap<String, (f64, Option<f64>)> = BTreeMap::new();
     let resources = template["Resources"].as_object();
+    let databases = Databases::of(template);
     for resource in resources.into_iter().flat_map(|resources| resources.values()) {
-        for Line { count, what, month } in priced(resource) {
+        let of_databases = databases.iter().flat_map(|databases| databases.priced(resource));
+        for Line { count, what, month } in priced(resource).into_iter().chain(of_databases) {
             let entry = counted.entry(what).or_insert((0.0, Some(0.0)));
             entry.0 += count;
             entry.1 = entry.1.zip(month).map(|(sum, month)| sum + month);
@@ -82,11 +91,13 @@ pub fn cost(template: &Value) -> Cost {
     let has_id = |id: &str| resources.is_some_and(|all| all.contains_key(id));
     let reference = match (has("AWS::ElasticLoadBalancingV2::LoadBalancer"), has_id("SourceSecret")) {
         // The second Region's standby finds the members by it.
+        _ if databases.is_some() => None,
         (true, true) => Some("ec2-patroni with backups and a second Region"),
         (true, false) => Some("ec2-patroni"),
         _ => None,
     };
-    Cost { lines, reference }
+    let at_most = databases.as_ref().and_then(Databases::at_most);
+    Cost { lines, reference, at_most, has_databases: databases.is_some() }
 }
 
 /// What one resource costs; nothing for most kinds.
@@ -194,6 +205,12 @@ impl fmt::Display for Cost {
         }
         writeln!(f, "{:>11}{:<36} {:>10.2}", "", "all", self.total())?;
         writeln!(f, "Not counted: {}.", prices.not_counted)?;
+        if self.has_databases {
+            writeln!(f, "{}.", prices.databases.note)?;
+        }
+        if let Some(more) = self.at_most.filter(|more| *more > 0.0) {
+            writeln!(f, "At its largest capacity all month Serverless v2 costs {more:.2} more.")?;
+        }
         if let Some((name, lines)) = self.reference.and_then(|name| prices.references.get_key_value(name)) {
             let said: Vec<String> = lines.iter().map(|line| format!("{} {}", line.line, line.month)).collect();
             writeln!(f, "The reference system of {name}, with t3.micro throughout, says: {}.", said.join(", "))?;

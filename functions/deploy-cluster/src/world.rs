@@ -1,13 +1,17 @@
 //! The outside of `deploy-cluster`, in AWS and PostgreSQL.
 
+mod certificates;
+mod change_sets;
 mod convert;
+mod databases;
+mod members;
 
-use crate::tls::TlsSecret;
 use cloud::{
     SdkConfig,
-    cloudformation::{self, CloudFormation},
+    cloudformation::CloudFormation,
     environment::{self, BadSetting},
     network::Network,
+    rds::Rds,
     route53::Route53,
     s3::Bucket,
     secrets::Secrets,
@@ -17,25 +21,27 @@ use cloud::{
 };
 use deploy_cluster::{
     deletion::Deletion,
+    managed::SetUp,
     outside::{
-        Certificate, ChangeSetSeen, EventSeen, Image, NetworkSeen, NewChangeSet, OpenChangeSet, Outside, ResourceSeen,
-        Settings, SetupProblem, StackSeen, TemplateAt, TlsSeen, UnsettledStack,
+        Certificate, ChangeSetSeen, EventSeen, Needed, NetworkSeen, NewChangeSet, OpenChangeSet, Outside, ResourceSeen,
+        Settings, SetupProblem, StackSeen, UnsettledStack,
     },
 };
 use domain::{
-    card::{Card, Records},
+    blue_green::{Deployment, Server, Source, Wanted},
+    card::{Card, ManagedCard, Records, Registered},
     events::prefix,
     failover::{Page, Sql},
+    managed::{Described, NamesSeen},
     records::RecordsSeen,
     spec::Zone,
     state::State,
 };
-use postgres::{Connector, Target};
+use postgres::Reach;
 use reconcile::Failure;
 use serde_json::Value;
-use std::{net::IpAddr, time::Duration};
-use template::{IMAGE_PARAMETER, Subnet, Tls};
-use tokio::task::JoinSet;
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+use template::Subnet;
 
 /// A member inside the same Region that has not answered in two seconds is not
 /// well enough to be given clients.
@@ -47,16 +53,16 @@ const REST: Duration = Duration::from_secs(2);
 /// Who has begun to tell something and has not after this long, in milliseconds, was cut short: a function lives a minute.
 const TELLING_MS: u64 = 90_000;
 
-/// How long a certificate can be restored: the longest that Secrets Manager keeps it, in days.
-const RECOVERY_DAYS: i64 = 30;
-
 /// The clients of a call.
 pub struct Aws {
     settings: Settings,
     stack_role_arn: String,
     cloudformation: CloudFormation,
     bucket: Bucket,
+    config: SdkConfig,
     network: Network,
+    rds: Rds,
+    reach: Reach,
     route53: Route53,
     secrets: Secrets,
     sns: Sns,
@@ -93,17 +99,16 @@ impl Aws {
             stack_role_arn: environment::required("STACK_ROLE_ARN")?,
             cloudformation: CloudFormation::new(config),
             bucket: Bucket::new(config, &bucket, &region),
+            config: config.clone(),
             network: Network::new(config),
+            rds: Rds::new(config),
+            reach: fleet::reach()?,
             route53: Route53::new(config),
             secrets: Secrets::new(config),
             sns: Sns::new(config),
             ssm: Ssm::new(config),
             states: StateTable::new(config, &state_table),
         })
-    }
-
-    fn tls_secret(&self, cluster: &str) -> String {
-        format!("understudy/{}/{cluster}/tls", self.settings.fleet)
     }
 }
 
@@ -143,28 +148,7 @@ impl Outside for Aws {
     }
 
     async fn tls(&self, cluster: &str) -> Result<Option<Certificate>, Failure> {
-        let name = self.tls_secret(cluster);
-        let Some(found) = self.secrets.describe(&name).await? else { return Ok(None) };
-        if found.deleted {
-            return Ok(Some(Certificate::Marked));
-        }
-        let Some(text) = self.secrets.find(&found.arn).await? else { return Ok(None) };
-        // The error's own text may quote the key.
-        let secret: TlsSecret = serde_json::from_str(&text).map_err(|error| Failure::Broken {
-            call: "secretsmanager:GetSecretValue",
-            what: format!(
-                "secret {name} is not as Understudy writes it: see line {}, column {}",
-                error.line(),
-                error.column()
-            ),
-        })?;
-        let tls = Tls {
-            secret_arn: found.arn,
-            certificate_authority: secret.certificate_authority,
-            peer_authority: secret.peer_authority,
-        };
-        let copies = found.replicas.into_iter().map(|(region, _)| region).collect();
-        Ok(Some(Certificate::There(TlsSeen { tls, names: secret.names, copy_of: found.copy_of, copies })))
+        self.certificate(cluster).await
     }
 
     async fn create_tls(
@@ -174,10 +158,7 @@ impl Outside for Aws {
         peers: bool,
         key_arn: Option<&str>,
     ) -> Result<(), Failure> {
-        let secret = serde_json::to_string(&TlsSecret::make(cluster, names, peers)?)
-            .map_err(|error| Failure::Broken { call: "make certificate", what: error.to_string() })?;
-        let tags = [("understudy:fleet", self.settings.fleet.as_str()), ("understudy:cluster", cluster)];
-        self.secrets.create(&self.tls_secret(cluster), &secret, &tags, key_arn).await
+        self.make_certificate(cluster, names, peers, key_arn).await
     }
 
     async fn restore_tls(&self, cluster: &str) -> Result<(), Failure> {
@@ -189,14 +170,7 @@ impl Outside for Aws {
     }
 
     async fn delete_tls(&self, cluster: &str) -> Result<(), Failure> {
-        let name = self.tls_secret(cluster);
-        let Some(found) = self.secrets.describe(&name).await? else { return Ok(()) };
-        let copies: Vec<String> = found.replicas.into_iter().map(|(region, _)| region).collect();
-        if !copies.is_empty() {
-            // Secrets Manager does not delete a secret that has copies.
-            self.secrets.unreplicate(&name, copies).await?;
-        }
-        self.secrets.delete(&name, RECOVERY_DAYS).await
+        self.drop_certificate(cluster).await
     }
 
     async fn state(&self, cluster: &str) -> Result<Option<State>, Failure> {
@@ -277,28 +251,7 @@ impl Outside for Aws {
     }
 
     async fn create_change_set(&self, new: &NewChangeSet) -> Result<(), Failure> {
-        let parameters = match &new.image {
-            Image::InTemplate => vec![],
-            Image::Kept => vec![(IMAGE_PARAMETER, None)],
-            Image::Is(id) => vec![(IMAGE_PARAMETER, Some(id.as_str()))],
-        };
-        let url = match &new.template {
-            TemplateAt::Body(_) => String::new(),
-            TemplateAt::Object(key) => self.bucket.url(key),
-        };
-        let request = cloudformation::NewChangeSet {
-            stack: &new.stack,
-            name: &new.name,
-            new_stack: new.new_stack,
-            template: match (&new.template, &url) {
-                (TemplateAt::Body(body), _) => cloudformation::Template::Body(body),
-                (TemplateAt::Object(_), url) => cloudformation::Template::Url(url),
-            },
-            parameters: &parameters,
-            tags: &new.tags,
-            role_arn: &self.stack_role_arn,
-        };
-        self.cloudformation.create_change_set(&request).await
+        self.make_change_set(new).await
     }
 
     async fn execute_change_set(&self, stack: &str, name: &str) -> Result<(), Failure> {
@@ -309,7 +262,7 @@ impl Outside for Aws {
         self.cloudformation.delete_change_set(stack, name).await
     }
 
-    async fn cards(&self) -> Result<Vec<Card>, Failure> {
+    async fn cards(&self) -> Result<Vec<Registered>, Failure> {
         let found = self.ssm.cards(&self.settings.fleet).await?;
         for card in &found.unreadable {
             tracing::error!("{} is not a card: {}", card.parameter, card.problem);
@@ -317,8 +270,91 @@ impl Outside for Aws {
         Ok(found.cards)
     }
 
-    async fn card(&self, cluster: &str) -> Result<Option<Card>, Failure> {
+    async fn card(&self, cluster: &str) -> Result<Option<Registered>, Failure> {
         self.ssm.card(&self.settings.fleet, cluster).await
+    }
+
+    async fn kept(&self, cluster: &str, item: &str) -> Result<Option<Value>, Failure> {
+        self.states.kept(cluster, item).await
+    }
+
+    async fn keep(
+        &self,
+        cluster: &str,
+        item: &str,
+        before: Option<&Value>,
+        after: Option<&Value>,
+    ) -> Result<(), Failure> {
+        self.states.keep(cluster, item, before, after).await
+    }
+
+    async fn described(&self, card: &ManagedCard) -> Result<Described, Failure> {
+        self.rds.described(card).await
+    }
+
+    async fn in_other_region(&self, region: &str, needed: &Needed) -> Result<Option<String>, Failure> {
+        self.look_elsewhere(region, needed).await
+    }
+
+    async fn ask(&self, card: &ManagedCard, endpoints: &[String]) -> Result<BTreeMap<String, Sql>, Failure> {
+        self.ask_all(card, endpoints).await
+    }
+
+    async fn set_up(&self, card: &ManagedCard, endpoint: &str, wanted: &SetUp) -> Result<Vec<String>, Failure> {
+        self.set_up_database(card, endpoint, wanted).await
+    }
+
+    async fn names(&self, records: &Records) -> Result<NamesSeen, Failure> {
+        self.route53.names(records).await
+    }
+
+    async fn move_name(&self, records: &Records, from: Option<(&str, u64)>, to: (&str, u64)) -> Result<(), Failure> {
+        self.route53.move_writer_name(records, from, to).await
+    }
+
+    async fn set_reader_names(&self, records: &Records, readers: &[(String, String)]) -> Result<(), Failure> {
+        self.route53.set_reader_names(records, readers).await
+    }
+
+    async fn remove_names(&self, records: &Records) -> Result<(), Failure> {
+        self.route53.remove_names(records).await
+    }
+
+    async fn source(&self, card: &ManagedCard) -> Result<Option<Source>, Failure> {
+        self.blue_side(card).await
+    }
+
+    async fn manages_password(&self, card: &ManagedCard) -> Result<bool, Failure> {
+        self.keeps_password(card).await
+    }
+
+    async fn upgrade_targets(&self, card: &ManagedCard, version: &str) -> Result<Vec<String>, Failure> {
+        let engine = if card.topology.is_aurora() { "aurora-postgresql" } else { "postgres" };
+        self.rds.upgrade_targets(engine, version).await
+    }
+
+    async fn server(&self, card: &ManagedCard) -> Result<Option<(bool, Server)>, Failure> {
+        self.server_says(card).await
+    }
+
+    async fn green_lag(&self, card: &ManagedCard) -> Result<Option<u64>, Failure> {
+        self.behind(card).await
+    }
+
+    async fn blue_green(&self, card: &ManagedCard) -> Result<Option<Deployment>, Failure> {
+        self.rds.blue_green(card).await
+    }
+
+    async fn create_blue_green(&self, card: &ManagedCard, source: &str, wanted: &Wanted) -> Result<(), Failure> {
+        self.rds.create_blue_green(card, source, wanted).await
+    }
+
+    async fn switch_over_blue_green(&self, id: &str, timeout_s: u32) -> Result<(), Failure> {
+        self.rds.switch_over_blue_green(id, timeout_s).await
+    }
+
+    async fn delete_blue_green(&self, id: &str, with_target: bool) -> Result<(), Failure> {
+        self.rds.delete_blue_green(id, with_target).await
     }
 
     async fn records(&self, records: &Records) -> Result<RecordsSeen, Failure> {
@@ -360,21 +396,6 @@ impl Outside for Aws {
     }
 
     async fn probe(&self, card: &Card) -> Result<Vec<Sql>, Failure> {
-        let login = self.secrets.login(&card.operator_secret).await?;
-        let connector = Connector::new(&card.certificate_authority, login)?;
-        let mut asked = JoinSet::new();
-        for (at, member) in card.members.iter().enumerate() {
-            let (connector, target) = (connector.clone(), Target::member(card, member));
-            asked.spawn(async move { (at, connector.probe(&target, PROBE).await) });
-        }
-        let mut answers = vec![Sql::NotAsked; card.members.len()];
-        while let Some(answer) = asked.join_next().await {
-            // A probe that panicked is a bug, and its member one that was not asked.
-            match answer {
-                Ok((at, sql)) => answers[at] = sql,
-                Err(error) => tracing::error!("a probe of {} ended badly: {error}", card.cluster),
-            }
-        }
-        Ok(answers)
+        self.probe_members(card).await
     }
 }

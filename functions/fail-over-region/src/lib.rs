@@ -18,6 +18,7 @@ use domain::{
     },
     time,
 };
+use futures_util::future::join3;
 use reconcile::{End, Failure, Regions, Turn, World, page_once, pass};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -94,12 +95,14 @@ pub struct Pass<O> {
     gave_order: bool,
     /// Whether it changes nothing, also not what it remembers.
     only_looks: bool,
+    /// Why the other Region did not answer this pass.
+    silence: Option<String>,
 }
 
 impl<O: Regions> Pass<O> {
     /// Begins a pass.
     pub fn new(outside: O, waking: Waking, turn: Turn) -> Self {
-        Pass { outside, turn, waking, item: None, gave_order: false, only_looks: false }
+        Pass { outside, turn, waking, item: None, gave_order: false, only_looks: false, silence: None }
     }
 
     /// The item, read anew.
@@ -117,8 +120,11 @@ impl<O: Regions> Pass<O> {
 
     async fn look(&mut self) -> Result<Look, Failure> {
         let region = self.read_item().await?;
-        let (here, global) = (self.outside.side(Place::Here).await, self.outside.global().await);
-        let there = self.outside.side(Place::There).await;
+        let (here, there, global) =
+            join3(self.outside.side(Place::Here), self.there(), self.outside.global()).await;
+        if let Err(failure) = &there {
+            self.silence.get_or_insert_with(|| failure.story());
+        }
         let risk = self.risk(&region, &here, &there).await?;
         Ok(Look {
             card: self.outside.card().clone(),
@@ -134,6 +140,14 @@ impl<O: Regions> Pass<O> {
             global: seen(global),
             risk,
         })
+    }
+
+    /// The other Region's side. Who did not answer this pass once is not waited for again: the next one asks anew.
+    async fn there(&self) -> Result<SideSeen, Failure> {
+        match &self.silence {
+            Some(silence) => Err(Failure::Transient { call: "the other Region", source: silence.clone().into() }),
+            None => self.outside.side(Place::There).await,
+        }
     }
 
     /// How far this side is behind: in time by what it says itself, in bytes by the writer's position, of now or as it

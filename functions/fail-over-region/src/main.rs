@@ -1,5 +1,7 @@
 //! The Lambda entry point of `fail-over-region`.
 
+#![recursion_limit = "256"]
+
 use cloud::{SdkConfig, environment, now_ms};
 use domain::{
     events::{Function, Meaning, meaning_for},

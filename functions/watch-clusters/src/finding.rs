@@ -46,6 +46,8 @@ pub(crate) enum Finding {
     MemberBack(String),
     /// RDS does not know the writer of record any more.
     WriterGone(String),
+    /// This instance of RDS replicates from nobody, and is not the writer of record: an old one.
+    FormerWriter(String),
     /// For a minute RDS has called this database busy, or worse.
     DatabaseBusy(String),
     /// Other standbys than before can be read from: the names of those that
@@ -71,6 +73,7 @@ impl Finding {
             Finding::PauseOver => "Understudy Pause Over",
             Finding::MemberBack(_) => "Understudy Member Back",
             Finding::WriterGone(_) => "Understudy Writer Gone",
+            Finding::FormerWriter(_) => "Understudy Former Writer",
             Finding::DatabaseBusy(_) => "Understudy Database Busy",
             Finding::ReadersChanged(_) => "Understudy Readers Changed",
         }
@@ -100,6 +103,7 @@ impl Finding {
             | Finding::NotAdopted(id)
             | Finding::MemberBack(id)
             | Finding::WriterGone(id)
+            | Finding::FormerWriter(id)
             | Finding::DatabaseBusy(id) => Some(id),
         }
     }
@@ -123,7 +127,7 @@ impl Finding {
                 TELL_AGAIN_MS
             }
             // Whoever looks notes since when: a note that nobody confirms is forgotten.
-            Finding::DatabaseBusy(_) => TELL_BUSY_AGAIN_MS,
+            Finding::FormerWriter(_) | Finding::DatabaseBusy(_) => TELL_BUSY_AGAIN_MS,
             _ => TELL_AGAIN_AT_LAST_MS,
         }
     }
@@ -148,6 +152,7 @@ impl fmt::Display for Finding {
             Finding::NotAdopted(id) => write!(f, "{id} leads, and the state item names no writer"),
             Finding::PauseOver => f.write_str("the pause that was asked for is over"),
             Finding::WriterGone(id) => write!(f, "RDS does not know {id}, the writer of the state item, any more"),
+            Finding::FormerWriter(id) => write!(f, "{id} replicates from nobody, and is not the writer of record"),
             Finding::DatabaseBusy(id) => write!(f, "RDS has not called {id} available for a minute"),
             Finding::MemberBack(id) => write!(f, "{id} was down and streams from the writer again"),
             Finding::ReadersChanged(names) if names.is_empty() => f.write_str("no standby can be read from any more"),

@@ -29,6 +29,7 @@
 //! | `Understudy Member Back` | to `rejoin-replica`: for 10 s, a member that was told to be down streams from the writer | `member`, `problem` |
 //! | `Understudy Readers Changed` | to `update-dns`: for 10 s, other standbys than before stream from the writer and answer | `problem` |
 //! | `Understudy Writer Gone` | RDS does not know the writer of record any more | `member`, `problem` |
+//! | `Understudy Former Writer` | an instance of RDS replicates from nobody, and is not the writer of record; again every minute | `member`, `problem` |
 //! | `Understudy Database Busy` | for 60 s, RDS has called an instance or a DB cluster something else than available; again every minute | `member`, `problem` |
 //!
 //! Where AWS runs the cluster, RDS is asked every 30 s and in doubt; every instance that it knows is probed behind its

@@ -70,7 +70,7 @@ pub(crate) fn render(site: &Site<'_>) -> Template {
     made
 }
 
-/// Whether a Multi-AZ DB cluster writes. The second Region has an instance: RDS replicates a cluster to no other Region.
+/// Whether a Multi-AZ DB cluster writes. The second Region has an instance: RDS copies no cluster to another Region.
 fn is_cluster(site: &Site<'_>) -> bool {
     site.part == Part::Primary && site.spec.rds().multi_az == MultiAz::Cluster
 }

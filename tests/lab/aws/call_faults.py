@@ -7,6 +7,9 @@
 A rule strikes the calls that pass through the gateway, so neither what the
 local AWS does by itself nor a function's runtime; and never those of the
 account's root, who is the lab's owner and wants the truth.
+
+    {"service": "dynamodb", "action": "PutItem", "fault": "error", "count": 2, "caller": "promote-replica"}
+    {"region": "eu-west-1", "fault": "unavailable"}     every call there, and more: the Region is down, see regions.py
 """
 
 import asyncio
@@ -16,14 +19,17 @@ from dataclasses import asdict, dataclass
 from xml.sax.saxutils import escape
 
 import ministack.app as gateway
+import regions
 from hypercorn.protocol.events import StreamClosed
 from ministack.core import iam_actions, iam_evaluator
 from ministack.core.responses import fix_error_content_type
 from ministack.core.router import detect_service, extract_access_key_id
 from ministack.services import lambda_svc
 
-FAULTS = ("error", "throttle", "lose-answer", "delay")
-FIELDS = {"service", "action", "fault", "count", "seconds", "caller"}
+FAULTS = ("error", "unavailable", "throttle", "lose-answer", "delay")
+FIELDS = {"service", "action", "fault", "count", "seconds", "caller", "region"}
+# A Region for which every call has one of these is down altogether: see regions.py.
+DOWN = ("error", "unavailable")
 ANY = "*"
 
 # How each service throttles: its code and HTTP status. All are codes on which the SDKs back off and try again.
@@ -51,11 +57,12 @@ class BadRule(ValueError):
 @dataclass(frozen=True)
 class Call:
     """One call: the service by all its names (`monitoring`, `cloudwatch`), the action as policies name it
-    (`InvokeFunction`), the caller's role."""
+    (`InvokeFunction`), the caller's role, the Region it is signed for."""
 
     services: frozenset[str]
     action: str
     role: str
+    region: str
 
 
 @dataclass
@@ -69,6 +76,7 @@ class Rule:
     count: int | None
     seconds: float
     caller: str | None
+    region: str | None
     struck: int = 0
 
     def strikes(self, call: Call) -> bool:
@@ -76,7 +84,14 @@ class Rule:
         return ((self.count is None or self.struck < self.count)
                 and (self.service == ANY or self.service in call.services)
                 and (self.action == ANY or self.action == call.action)
+                and (self.region is None or self.region == call.region and not call.services & regions.GLOBAL)
                 and (self.caller is None or call.role in roles_of(self.caller)))
+
+    @property
+    def takes_region_down(self) -> bool:
+        """Whether nothing in a Region is answered any more."""
+        return bool(self.region and self.fault in DOWN and self.service == self.action == ANY
+                    and self.count is self.caller is None)
 
 
 class Rules:
@@ -92,8 +107,11 @@ class Rules:
         wanted = _checked(request)
         with self._lock:
             self._made += 1
-            self._rules.append(Rule(self._made, **wanted))
-            return self._made
+            rule = Rule(self._made, **wanted)
+            self._rules.append(rule)
+        if rule.takes_region_down:
+            regions.take_down(rule.region)
+        return rule.rule
 
     def show(self) -> list[dict]:
         """The rules, with how often each struck."""
@@ -104,6 +122,7 @@ class Rules:
         """Removes all; returns what there was."""
         with self._lock:
             removed, self._rules = self._rules, []
+        regions.bring_up_all()
         return [asdict(rule) for rule in removed]
 
     def strike(self, read_call: Callable[[], Call | None]) -> tuple[Rule, Call] | None:
@@ -129,6 +148,11 @@ def _checked(request: object) -> dict:
     """The fields of a rule, complete and of the right kind."""
     if not isinstance(request, dict):
         raise BadRule("a rule is a JSON object")
+    region = request.get("region")
+    if region is not None and (not isinstance(region, str) or not region):
+        raise BadRule("region must be the name of a Region")
+    if region:
+        request = {"service": ANY, "action": ANY, **request}
     if unknown := set(request) - FIELDS:
         raise BadRule(f"a rule has no {', '.join(sorted(unknown))}, but {', '.join(sorted(FIELDS))}")
     fault, count, seconds = request.get("fault"), request.get("count"), request.get("seconds")
@@ -147,7 +171,7 @@ def _checked(request: object) -> dict:
     if caller is not None and (not isinstance(caller, str) or not roles_of(caller)):
         raise BadRule(f"there is no function {caller}")
     return {"service": request["service"], "action": request["action"], "fault": fault, "count": count,
-            "seconds": seconds or 0.0, "caller": caller}
+            "seconds": seconds or 0.0, "caller": caller, "region": region}
 
 
 rules = Rules()
@@ -166,7 +190,7 @@ def _read(method: str, path: str, headers: dict, body: bytes, query: dict) -> Ca
     namespace, _, action = name.partition(":")
     # arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION
     role = iam_evaluator.request_caller_arn(headers, query).split("/")[1:2]
-    return Call(frozenset((service, namespace)), action, role[0] if role else "")
+    return Call(frozenset((service, namespace)), action, role[0] if role else "", regions.of_request(headers))
 
 
 async def _dispatch(method: str, path: str, headers: dict, body: bytes, query: dict, request_id: str) -> tuple:
@@ -178,6 +202,9 @@ async def _dispatch(method: str, path: str, headers: dict, body: bytes, query: d
     match rule.fault:
         case "error":
             return refusal(service, call, "InternalFailure", 500, "the lab has this call fail", headers, request_id)
+        case "unavailable":
+            return refusal(service, call, "ServiceUnavailable", 503, "the lab has no such call answered", headers,
+                           request_id)
         case "throttle":
             code, status = throttling(service)
             return refusal(service, call, code, status, "Rate exceeded", headers, request_id)

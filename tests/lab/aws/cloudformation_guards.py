@@ -76,8 +76,8 @@ def _delete_association(_association_id: str, props: dict) -> None:
 # -- AWS::Route53::HealthCheck --------------------------------------------------
 
 CONFIG = {"Type", "AlarmIdentifier", "InsufficientDataHealthStatus", "Inverted", "Port", "RequestInterval",
-          "FailureThreshold", "FullyQualifiedDomainName", "IPAddress", "ResourcePath", "SearchString", "HealthThreshold",
-          "ChildHealthChecks", "MeasureLatency", "EnableSNI", "Regions"}
+          "FailureThreshold", "FullyQualifiedDomainName", "IPAddress", "ResourcePath", "SearchString",
+          "HealthThreshold", "ChildHealthChecks", "MeasureLatency", "EnableSNI", "Regions"}
 
 
 def _config(props: dict) -> dict:

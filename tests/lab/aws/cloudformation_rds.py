@@ -107,7 +107,7 @@ def _create_instance(logical_id: str, props: dict, stack_name: str) -> Created:
     props = {**props, "DBInstanceIdentifier": name}
     kind = "AWS::RDS::DBInstance"
     try:
-        if props.get("SourceDBInstanceIdentifier"):
+        if props.get("SourceDBInstanceIdentifier") or props.get("SourceDBClusterIdentifier"):
             _create_replica(kind, name, props)
         else:
             operation = "RestoreDBInstanceFromDBSnapshot" if props.get("DBSnapshotIdentifier") else "CreateDBInstance"

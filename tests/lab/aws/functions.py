@@ -13,6 +13,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import regions
 import settings
 from cgroups import FUNCTIONS, cgroups
 from ministack.core import lambda_runtime
@@ -24,7 +25,8 @@ from ministack_api import in_background
 FIRST_RETRY_SECONDS = float(os.environ.get("LAMBDA_ASYNC_RETRY_BASE_SECONDS", "1"))
 MAX_RETRY_SECONDS = 30.0
 # What every function may see of this process's environment.
-VISIBLE = {"PATH", "LANG", "TZ", "TMPDIR", "AWS_ENDPOINT_URL", "DNS_SERVER", "RDS_AUTHORITY"}
+RDS = ("DNS_SERVER", "RDS_AUTHORITY")
+VISIBLE = {"PATH", "LANG", "TZ", "TMPDIR", "AWS_ENDPOINT_URL", *RDS}
 
 
 # -- asynchronous invocation ---------------------------------------------
@@ -53,6 +55,8 @@ def _deliver(function: dict, event: object) -> None:
     pause, failures = FIRST_RETRY_SECONDS, 0
     with request_scope(account, region):
         while True:
+            if regions.is_down(config):  # nothing is delivered there, and nobody keeps it
+                return
             result = lambda_svc._execute_function(function, event)
             if not result.get("error"):
                 return
@@ -87,7 +91,9 @@ def _environment(config: dict, code_dir: str, port: int) -> dict[str, str]:
     declared = (config.get("Environment") or {}).get("Variables") or {}
     leaked = {name for name, value in os.environ.items()
               if name not in VISIBLE and name not in declared and mixed.get(name) == value}
-    return {name: value for name, value in mixed.items() if name not in leaked}
+    seen = {name: value for name, value in mixed.items() if name not in leaked}
+    # A parameter of the fleet's template that was left empty says nothing.
+    return seen | {name: os.environ[name] for name in VISIBLE if not seen.get(name) and os.environ.get(name)}
 
 
 # -- output --------------------------------------------------------------

@@ -51,19 +51,22 @@ import rds_authority  # noqa: E402
 import rds_clusters  # noqa: E402
 import rds_global  # noqa: E402
 import rds_instances  # noqa: E402
+import rds_metrics  # noqa: E402
+import rds_permissions  # noqa: E402
 import rds_replicas  # noqa: E402
 import rds_shown  # noqa: E402
 import rds_volumes  # noqa: E402
 import rds_watch  # noqa: E402
+import regions  # noqa: E402
 import stacks  # noqa: E402
 import templates  # noqa: E402
 from packets import packets  # noqa: E402
 
 PATCHES = (network_interfaces, instances, functions, alarms, stacks, cloudformation_types, cloudformation_network,
            cloudformation_buckets, cloudformation_balancers, cloudformation_rds, cloudformation_guards,
-           cloudformation_refs, cloudformation_known, permissions,
-           images, commands, templates, balancers, call_faults, network_acls, rds_authority, rds_volumes,
-           rds_instances, rds_replicas, rds_clusters, rds_global, rds_shown, rds_watch)
+           cloudformation_refs, cloudformation_known, permissions, images, commands, templates, balancers, call_faults,
+           network_acls, rds_authority, rds_volumes, rds_instances, rds_replicas, rds_clusters, rds_global, rds_shown,
+           rds_permissions, rds_watch, rds_metrics, regions)
 DRAIN_SECONDS = 1.0
 
 
@@ -87,7 +90,7 @@ def main() -> NoReturn:
         imds.serve(control)
         asyncio.run(_serve(gateway))
     finally:
-        members.power_off_all()
+        _power_off()
         packets.close()
     # Idle worker threads of MiniStack would keep the process alive.
     sys.stdout.flush()
@@ -108,6 +111,12 @@ def _bind_gateway() -> Config:
     return config
 
 
+def _power_off() -> None:
+    """Kills everything that runs here. RDS's hosts first: they start again what dies."""
+    rds_watch.power_off_all()
+    members.power_off_all()
+
+
 async def _serve(gateway: Config) -> None:
     """Serves the gateway until SIGTERM or SIGINT."""
     stop = asyncio.Event()
@@ -120,7 +129,7 @@ async def _serve(gateway: Config) -> None:
         await stop.wait()
         # A call in progress is waited for, and one that waits for a function
         # would wait as long as that runs.
-        await asyncio.to_thread(members.power_off_all)
+        await asyncio.to_thread(_power_off)
 
     await hypercorn.asyncio.serve(call_faults.app, gateway, shutdown_trigger=told_to_stop)
 

@@ -24,7 +24,8 @@ def associate(subnet_id: str, acl_id: str) -> str:
 
 def default_acl(vpc_id: str) -> str:
     """The ACL that a VPC was made with."""
-    return next(acl["NetworkAclId"] for acl in ec2._network_acls.values() if acl["VpcId"] == vpc_id and acl["IsDefault"])
+    return next(acl["NetworkAclId"] for acl in ec2._network_acls.values()
+                if acl["VpcId"] == vpc_id and acl["IsDefault"])
 
 
 def complete() -> None:

@@ -24,6 +24,8 @@ _EC2_STORES = {
     "volume": ec2._volumes,
     "network-interface": ec2._network_interfaces,
     "security-group": ec2._security_groups,
+    "network-acl": ec2._network_acls,
+    "subnet": ec2._subnets,
 }
 
 
@@ -40,7 +42,13 @@ def _ec2_tags() -> Iterator[tuple[str, list[dict]]]:
 
 
 def _ec2_resources(params: dict, region: str, account: str) -> list[str]:
-    """Every instance a call names; MiniStack checks only the first."""
+    """Every instance a call names; MiniStack checks only the first. Of a network ACL, it and the subnet."""
+    if params.get("Action", [""])[0] == "ReplaceNetworkAclAssociation":
+        association = ec2._p(params, "AssociationId")
+        subnets = [a["SubnetId"] for acl in ec2._network_acls.values() for a in acl["Associations"]
+                   if a["NetworkAclAssociationId"] == association]
+        return [f"arn:aws:ec2:{region}:{account}:{resource}" for resource in (
+            f"network-acl/{ec2._p(params, 'NetworkAclId')}", *(f"subnet/{subnet}" for subnet in subnets))]
     instances = [f"arn:aws:ec2:{region}:{account}:instance/{i}"
                  for i in ec2._parse_member_list(params, "InstanceId")]
     return instances or _original_ec2_resources(params, region, account)
@@ -52,6 +60,8 @@ def _ec2_resources(params: dict, region: str, account: str) -> list[str]:
 def _resource_arn(service: str, method: str, path: str, headers: dict, body: bytes, params: dict,
                   region: str, account: str) -> str:
     """The resource a call is checked on; for GetParametersByPath and SendCommand MiniStack has `*`."""
+    if service == "ec2" and params.get("Action", [""])[0] == "ReplaceNetworkAclAssociation":
+        return f"arn:aws:ec2:{region}:{account}:network-acl/{ec2._p(params, 'NetworkAclId')}"
     target = headers.get("x-amz-target", "") if service == "ssm" else ""
     if target.endswith(".GetParametersByPath"):
         return f"arn:aws:ssm:{region}:{account}:parameter{json.loads(body)['Path']}"

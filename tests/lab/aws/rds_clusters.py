@@ -17,7 +17,14 @@ from rds_databases import Database, endpoint_of, members_of, register, writer_of
 from rds_events import of_cluster
 from rds_instances import PORT, Answer, Refused, error_in, answering, created, minor_version, named, need, shown
 from rds_pace import pace
+from rds_replicas import end_later
 from rds_volumes import CannotStart
+
+
+LOOK_SECONDS = 0.1
+# What the instances of a Multi-AZ DB cluster have of its request.
+FOR_MEMBERS = ("AllocatedStorage", "Iops", "MonitoringInterval", "MonitoringRoleArn", "AutoMinorVersionUpgrade",
+               "PubliclyAccessible")
 
 
 def shown_cluster(operation: str, record: dict) -> Answer:
@@ -62,8 +69,24 @@ def _create(params: dict) -> Answer:
         "ReaderEndpoint": endpoint_of(name, "cluster-ro-lab"), "_database": rds._p(params, "DatabaseName"),
         "Port": int(rds._p(params, "Port") or PORT), "StorageType": rds._p(params, "StorageType"),
         "EnabledCloudwatchLogsExports": rds._parse_member_list(params, "EnableCloudwatchLogsExports")})
+    if record["Engine"] == "postgres":
+        _fill(record, params)
     _after(record, "available", "RDS-EVENT-0170")
     return shown_cluster("CreateDBCluster", record)
+
+
+def _fill(record: dict, params: dict) -> None:
+    """A Multi-AZ DB cluster of RDS comes with its three instances, each in a zone of its own."""
+    name = record["DBClusterIdentifier"]
+    given = {field: params[field] for field in FOR_MEMBERS if field in params}
+    group = rds._subnet_groups.get(record["DBSubnetGroup"]) or {}
+    zones = sorted({s["SubnetAvailabilityZone"]["Name"] for s in group.get("Subnets") or []})
+    for number in range(1, 4):
+        zone = {"AvailabilityZone": [zones[(number - 1) % len(zones)]]} if zones else {}
+        create_member({**given, **zone, "DBInstanceIdentifier": [f"{name}-instance-{number}"], "Engine": ["postgres"],
+                       "DBClusterIdentifier": [name], "EngineVersion": [record["EngineVersion"]],
+                       "DBInstanceClass": params["DBClusterInstanceClass"],
+                       "DBSubnetGroupName": [record["DBSubnetGroup"]]})
 
 
 def _after(record: dict, status: str, event_id: str = "") -> None:
@@ -72,6 +95,9 @@ def _after(record: dict, status: str, event_id: str = "") -> None:
 
     def enter() -> None:
         time.sleep(pace.change_seconds)
+        # A Multi-AZ DB cluster is not there before its instances are.
+        while meanwhile == "creating" and any(d.status == "creating" for d in members_of(record)):
+            time.sleep(LOOK_SECONDS)
         if record["Status"] == meanwhile:
             record["Status"] = status
             if event_id:
@@ -109,6 +135,10 @@ def _delete(params: dict) -> Answer:
     if rds._p(params, "SkipFinalSnapshot") != "true" and not final:
         raise Refused("InvalidParameterCombination", "FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot "
                                                      "is specified.")
+    if record["Engine"] == "postgres" and not record["DeletionProtection"]:
+        for database in list(members_of(record)):
+            end_later(database)
+        record["DBClusterMembers"] = []
     status, headers, body = _original["DeleteDBCluster"](params)[:3]
     if status != 200:
         raise Refused(*error_in(body), status)
@@ -146,6 +176,8 @@ def create_member(params: dict) -> Answer:
         if source is None:
             database.make()
         else:
+            while source.status == "creating" and not database.gone:
+                time.sleep(LOOK_SECONDS)
             source.host.wait_ready()
             database.follow(source)
             database.start()
@@ -225,7 +257,7 @@ def begin_failover(cluster: dict, target: Database | None = None, ordered: bool 
 def swap(cluster: dict, chosen: Database) -> None:
     """The chosen one takes over the storage; the old writer is fenced, and a reader from then on if it lives."""
     old = writer_of(cluster)
-    lives = old.host.works
+    lives = not old.host.dead  # one that stood still is started again, too
     old.host.power_off()
     chosen.host.halt()
     old.volume, chosen.volume = chosen.volume, old.volume

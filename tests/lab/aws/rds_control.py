@@ -96,7 +96,7 @@ def _host_of(database: Database | None) -> dict:
 def _role(database: Database) -> str:
     if database.cluster is not None:
         return "writer" if writer_of(database.cluster) is database else "reader"
-    return "replica" if database.record["ReadReplicaSourceDBInstanceIdentifier"] else "writer"
+    return "replica" if database.is_replica else "writer"
 
 
 def answer(method: str, words: list[str], wishes: object) -> tuple[int, dict] | None:

@@ -61,6 +61,12 @@ class Database:
         return self.record["DBInstanceStatus"]
 
     @property
+    def is_replica(self) -> bool:
+        """Whether RDS calls it a read replica, of an instance or of a Multi-AZ DB cluster."""
+        return bool(self.record["ReadReplicaSourceDBInstanceIdentifier"]
+                    or self.record.get("ReadReplicaSourceDBClusterIdentifier"))
+
+    @property
     def full_name(self) -> str:
         """Its identifier alone is that of an instance in each Region."""
         return f"{self.region}/{self.id}"
@@ -75,7 +81,8 @@ class Database:
         if cluster := self.cluster:
             own += [cluster["Endpoint"], cluster["ReaderEndpoint"]]
         region = f"{self.region}.rds.amazonaws.com"
-        return [*own, f"*.proxy-lab.{region}", f"*.cluster-custom-lab.{region}", "*.global-lab.global.rds.amazonaws.com"]
+        others = (f"*.proxy-lab.{region}", f"*.cluster-custom-lab.{region}", "*.global-lab.global.rds.amazonaws.com")
+        return [*own, *others]
 
     def followers(self) -> list["Database"]:
         """Who replicates from it."""
@@ -146,7 +153,7 @@ class Database:
             made = rds_sql.extensions()
             if database == "template1":
                 made += rds_sql.roles(master, owner["_MasterUserPassword"])
-            if self.cluster:
+            if self.cluster and self.record["Engine"].startswith("aurora"):
                 made += rds_sql.aurora(f"{self.record['EngineVersion'].split('.')[0]}.99.0")
             self.host.sql(made, database)
         if name := owner.get("_database"):

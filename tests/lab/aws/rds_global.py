@@ -45,8 +45,8 @@ def head_of_other(cluster: dict) -> Database | None:
 
 
 def _shown(operation: str, world: dict) -> Answer:
-    return rds._xml(200, f"{operation}Response", f"<{operation}Result><GlobalCluster>"
-                                                 f"{rds._global_cluster_xml(world)}</GlobalCluster></{operation}Result>")
+    shown = f"<GlobalCluster>{rds._global_cluster_xml(world)}</GlobalCluster>"
+    return rds._xml(200, f"{operation}Response", f"<{operation}Result>{shown}</{operation}Result>")
 
 
 # -- FailoverGlobalCluster, SwitchoverGlobalCluster ---------------------------

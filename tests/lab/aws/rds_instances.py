@@ -301,7 +301,7 @@ def _reboot(params: dict) -> Answer:
 def _stop(params: dict) -> Answer:
     record, database = named(params)
     need(database, "available")
-    if record["ReadReplicaSourceDBInstanceIdentifier"] or record["ReadReplicaDBInstanceIdentifiers"]:
+    if database.is_replica or record["ReadReplicaDBInstanceIdentifiers"]:
         raise Refused("InvalidDBInstanceState", f"Cannot stop the instance {database.id}: it has a read replica, or "
                                                 "is one.")
     database.enter("stopping")

@@ -12,7 +12,7 @@ import rds_isolation
 from ministack.core.responses import get_account_id, get_region, new_uuid
 from ministack.services import rds, secretsmanager
 from ministack_api import in_background
-from rds_databases import Database, of_arn, of_record, register
+from rds_databases import Database, of_arn, of_record, register, writer_of
 from rds_instances import Answer, Refused, answering, back_up, furnish, named, need, shown
 from rds_pace import pace
 
@@ -34,14 +34,18 @@ def _create(params: dict) -> Answer:
     if replica_id in rds._instances:
         raise Refused("DBInstanceAlreadyExists", f"DB instance {replica_id} already exists")
     need(source, "available", "backing-up")
-    if int(source.record["BackupRetentionPeriod"]) == 0:
+    owner = source.cluster or source.record
+    if int(owner["BackupRetentionPeriod"]) == 0:
         raise Refused("InvalidDBInstanceState",
                       "Automated backups are not enabled for this database instance. To enable automated backups, "
                       "use ModifyDBInstance to set the backup retention period to a non-zero value.")
     record = _record(replica_id, source, params)
     rds._instances[replica_id] = record
-    shown_source = source.id if source.region == get_region() else source.record["DBInstanceArn"]
-    record["ReadReplicaSourceDBInstanceIdentifier"] = shown_source
+    if source.cluster is not None:
+        record["ReadReplicaSourceDBClusterIdentifier"] = source.cluster["DBClusterIdentifier"]
+    else:
+        shown_source = source.id if source.region == get_region() else source.record["DBInstanceArn"]
+        record["ReadReplicaSourceDBInstanceIdentifier"] = shown_source
     _list(source, record, present=True)
     database = register(record)
     rds_isolation.follow(database)
@@ -63,7 +67,13 @@ def _create(params: dict) -> Answer:
 
 
 def _source(params: dict) -> Database:
-    """The source that a request names: in another Region by its ARN."""
+    """The source that a request names: in another Region by its ARN; of a Multi-AZ DB cluster its writer."""
+    if wanted := rds._p(params, "SourceDBClusterIdentifier"):
+        cluster = rds._resolve_cluster_in_request_region(wanted)
+        writer = writer_of(cluster) if cluster else None
+        if writer is None:
+            raise Refused("DBClusterNotFoundFault", f"DBCluster {wanted} not found.", 404)
+        return writer
     name = rds._p(params, "SourceDBInstanceIdentifier")
     found = of_arn(name) if name.startswith("arn:") else of_record(rds._instances.get(name) or {})
     if found is None:
@@ -94,6 +104,8 @@ def _record(replica_id: str, source: Database, params: dict) -> dict:
         "DBInstanceIdentifier": replica_id, "DBInstanceArn": arn, "TagList": tags, "BackupRetentionPeriod": 0,
         "DbiResourceId": f"db-{new_uuid().replace('-', '')[:20].upper()}", "PendingModifiedValues": {},
         "InstanceCreateTime": rds._format_time(time.time()), "ReadReplicaDBInstanceIdentifiers": [],
+        "DBClusterIdentifier": "", "ReadReplicaSourceDBInstanceIdentifier": "",
+        "MasterUsername": (source.cluster or source.record)["MasterUsername"],
         "MultiAZ": rds._p(params, "MultiAZ") == "true",
         "DeletionProtection": rds._p(params, "DeletionProtection") == "true"})
     furnish(record, params)
@@ -114,7 +126,7 @@ def _list(source: Database, replica: dict, present: bool) -> None:
 @answering
 def _promote(params: dict) -> Answer:
     record, database = named(params)
-    if not record["ReadReplicaSourceDBInstanceIdentifier"]:
+    if not database.is_replica:
         raise Refused("InvalidDBInstanceState", f"DB Instance {database.id} is not a read replica.")
     need(database, "available")
     retention = rds._p(params, "BackupRetentionPeriod")
@@ -148,6 +160,7 @@ def begin_promotion(database: Database, retention: int, window: str = "") -> Non
 def _detach(database: Database, source: Database | None) -> None:
     """It is nobody's replica any more."""
     database.record["ReadReplicaSourceDBInstanceIdentifier"] = ""
+    database.record["ReadReplicaSourceDBClusterIdentifier"] = ""
     database.record["ReplicaMode"] = ""
     if source:
         _list(source, database.record, present=False)
@@ -159,7 +172,6 @@ def _detach(database: Database, source: Database | None) -> None:
 @answering
 def _delete(params: dict) -> Answer:
     record, database = named(params)
-    is_replica = bool(record["ReadReplicaSourceDBInstanceIdentifier"])
     skips = rds._p(params, "SkipFinalSnapshot") == "true"
     if record["DeletionProtection"]:
         raise Refused("InvalidParameterCombination", "Cannot delete protected DB Instance, please disable deletion "
@@ -170,23 +182,28 @@ def _delete(params: dict) -> Answer:
     if not record["DBClusterIdentifier"] and not skips and not final:
         raise Refused("InvalidParameterCombination", "FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot "
                                                      "is specified.")
-    if is_replica and not skips:
+    if database.is_replica and not skips:
         raise Refused("InvalidParameterCombination", "FinalDBSnapshotIdentifier can not be specified when deleting a "
                                                      "replica instance")
     if final:
         rds._create_snapshot_internal(final, record)
     database.enter("deleting")
-    database.gone = True  # what else changes it ends
     answer = shown("DeleteDBInstance", record)
     _let_go(database)
+    end_later(database)
+    return answer
 
+
+def end_later(database: Database) -> None:
+    """It is gone in a while."""
     def end() -> None:
         time.sleep(pace.change_seconds)
         with database.changing:
             _end(database)
 
+    database.enter("deleting")
+    database.gone = True  # what else changes it ends
     in_background(end, f"delete-{database.id}")
-    return answer
 
 
 def _let_go(database: Database) -> None:

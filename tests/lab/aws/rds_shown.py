@@ -23,7 +23,10 @@ def _instance(record: dict) -> str:
     xml = xml.replace("<EnabledCloudwatchLogsExports/>", _logs(record))
     if record.get("SecondaryAvailabilityZone"):
         xml += f"<SecondaryAvailabilityZone>{record['SecondaryAvailabilityZone']}</SecondaryAvailabilityZone>"
-    if source := record.get("ReadReplicaSourceDBInstanceIdentifier"):
+    cluster = record.get("ReadReplicaSourceDBClusterIdentifier")
+    if cluster:
+        xml += f"<ReadReplicaSourceDBClusterIdentifier>{cluster}</ReadReplicaSourceDBClusterIdentifier>"
+    if source := record.get("ReadReplicaSourceDBInstanceIdentifier") or cluster:
         xml = xml.replace("<StatusInfos/>", _replication(record, source))
     return xml + _secret(record)
 

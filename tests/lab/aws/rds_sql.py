@@ -17,15 +17,17 @@ GRANT SET ON PARAMETER session_replication_role, log_min_duration_statement, log
     deadlock_timeout, track_functions TO rds_superuser;
 CREATE ROLE "{master}" LOGIN CREATEDB CREATEROLE PASSWORD '{password}' VALID UNTIL 'infinity';
 GRANT rds_superuser TO "{master}" WITH ADMIN OPTION;
+ALTER DATABASE postgres OWNER TO "{master}";
+ALTER DATABASE template1 OWNER TO "{master}";
 """
 # RDS lets rds_superuser create these, which PostgreSQL does not: they are there from the beginning.
 EXTENSIONS = ("pg_stat_statements", "pgstattuple", "amcheck", "pg_buffercache", "pageinspect", "pg_visibility")
 # On a reader, other readers are not shown: a standby of PostgreSQL knows nothing of its siblings.
 AURORA = """
-CREATE FUNCTION aurora_version() RETURNS text LANGUAGE sql STABLE AS $$ SELECT '{version}' $$;
-CREATE FUNCTION aurora_db_instance_identifier() RETURNS text LANGUAGE sql STABLE
+CREATE FUNCTION pg_catalog.aurora_version() RETURNS text LANGUAGE sql STABLE AS $$ SELECT '{version}' $$;
+CREATE FUNCTION pg_catalog.aurora_db_instance_identifier() RETURNS text LANGUAGE sql STABLE
     AS $$ SELECT current_setting('cluster_name') $$;
-CREATE FUNCTION aurora_replica_status() RETURNS TABLE (
+CREATE FUNCTION pg_catalog.aurora_replica_status() RETURNS TABLE (
     server_id text, session_id text, durable_lsn bigint, highest_lsn_rcvd bigint, current_read_lsn bigint,
     cur_replay_latency_in_usec bigint, active_txns integer, is_current boolean, last_transport_error integer,
     last_error_timestamp timestamptz, last_update_timestamp timestamptz, feedback_xmin xid, feedback_epoch integer,

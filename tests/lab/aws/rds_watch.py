@@ -111,6 +111,12 @@ def bring_up(region: str) -> dict:
     return {"region": region, "databases": [database.id for database in back]}
 
 
+def power_off_all() -> None:
+    """Every host of RDS loses its power."""
+    for database in list(databases.values()):
+        database.host.power_off()
+
+
 def _keep_looking() -> None:
     while True:
         time.sleep(LOOK_SECONDS)

@@ -110,6 +110,7 @@ class Clusters(AuroraCanary):
         self.rds.failover_db_cluster(DBClusterIdentifier="carts", TargetDBInstanceIdentifier="carts-1")
         self.within(60, lambda: self.cluster()["Status"] == "available", "failed over")
         self.soon(WRITER, COUNT, "3002")
+        self.soon("carts-3.lab.eu-west-1.rds.amazonaws.com", "SELECT pg_is_in_recovery()", "t")
 
     def test_6_deletion(self) -> None:
         with self.assertRaisesRegex(ClientError, "while it contains DB instances"):
@@ -120,6 +121,34 @@ class Clusters(AuroraCanary):
         self.rds.delete_db_cluster(DBClusterIdentifier="carts", SkipFinalSnapshot=True)
         with self.assertRaisesRegex(ClientError, "DBClusterNotFoundFault"):
             self.cluster()
+
+
+class MultiAzCluster(AuroraCanary):
+    """A Multi-AZ DB cluster of RDS: three instances that AWS makes, and a replica beside them."""
+
+    def test_1_it_comes_with_three_instances(self) -> None:
+        self.rds.create_db_cluster(
+            DBClusterIdentifier="carts", Engine="postgres", EngineVersion="15", MasterUsername="postgres",
+            MasterUserPassword=PASSWORD, DatabaseName="app", DBClusterInstanceClass="db.m6gd.large",
+            StorageType="io1", AllocatedStorage=100, Iops=1000)
+        self.within(60, lambda: self.cluster()["Status"] == "available", "available")
+        self.assertEqual(self.writers(), ["carts-instance-1"])
+        self.sql(WRITER, "CREATE TABLE rows (n int PRIMARY KEY); " + ROW.format(1, 1000))
+        self.rds.create_db_instance_read_replica(
+            DBInstanceIdentifier="carts-2", SourceDBClusterIdentifier="carts", DBInstanceClass="db.m6gd.large")
+        self.assertEqual(self.available("carts-2")["ReadReplicaSourceDBClusterIdentifier"], "carts")
+        self.soon("carts-2.lab.eu-west-1.rds.amazonaws.com", COUNT, "1000")
+
+    def test_2_failover_and_deletion(self) -> None:
+        self.control("carts-instance-1/kill-host")
+        self.within(60, lambda: self.writers() not in ([], ["carts-instance-1"])
+                    and self.cluster()["Status"] == "available", "another one writes")
+        self.soon(WRITER, COUNT, "1000")
+        self.sql(WRITER, ROW.format(1001, 1001))
+        self.soon("carts-2.lab.eu-west-1.rds.amazonaws.com", COUNT, "1001")
+        self.rds.delete_db_instance(DBInstanceIdentifier="carts-2", SkipFinalSnapshot=True)
+        self.rds.delete_db_cluster(DBClusterIdentifier="carts", SkipFinalSnapshot=True)
+        self.within(30, lambda: not self.rds.describe_db_instances()["DBInstances"], "nothing is left")
 
 
 class Global(AuroraCanary):
@@ -164,6 +193,9 @@ class Global(AuroraCanary):
         self.soon("carts-1.lab.eu-central-1.rds.amazonaws.com", COUNT, "1000")
         self.soon("carts-2.lab.eu-central-1.rds.amazonaws.com", COUNT, "1000")
         self.assertEqual(self.addresses(self.THERE), [])
+        metrics = self.aws.client("cloudwatch", region="eu-central-1")
+        self.within(20, lambda: metrics.list_metrics(
+            Namespace="AWS/RDS", MetricName="AuroraGlobalDBReplicationLag")["Metrics"], "the lag is published")
 
     def test_2_a_switchover_loses_nothing_and_turns_the_stream(self) -> None:
         self.sql(WRITER, ROW.format(1001, 5000))

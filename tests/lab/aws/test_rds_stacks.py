@@ -230,7 +230,8 @@ class Guards(StackCanary):
         self.assertEqual([a["NetworkAclId"] for a in acl], [made["Acl"]])
 
     def test_2_a_health_check_follows_its_alarm(self) -> None:
-        zone = self.aws.client("route53").create_hosted_zone(Name="db.internal", CallerReference="1")["HostedZone"]["Id"]
+        names = self.aws.client("route53")
+        zone = names.create_hosted_zone(Name="db.internal", CallerReference="1")["HostedZone"]["Id"]
         record = {"Type": "AWS::Route53::RecordSet", "Properties": {
             "HostedZoneId": zone.rpartition("/")[2], "Name": "carts.db.internal", "Type": "CNAME", "TTL": "1"}}
         resources = {
@@ -250,7 +251,7 @@ class Guards(StackCanary):
                 "ResourceRecords": ["carts-dr-rw.db.internal"]}},
         }
         self.assertEqual(self.deploy("pair", resources, "eu-central-1"), "CREATE_COMPLETE")
-        sets = self.aws.client("route53").list_resource_record_sets(HostedZoneId=zone)["ResourceRecordSets"]
+        sets = names.list_resource_record_sets(HostedZoneId=zone)["ResourceRecordSets"]
         pair = {s["Failover"]: s for s in sets if "Failover" in s}
         self.assertEqual(set(pair), {"PRIMARY", "SECONDARY"})
         check = pair["PRIMARY"]["HealthCheckId"]

@@ -15,8 +15,8 @@ use std::{
 };
 
 /// The functions, by the names of their packages.
-pub const FUNCTIONS: [&str; 5] =
-    ["deploy-cluster", "watch-clusters", "promote-replica", "update-dns", "rejoin-replica"];
+pub const FUNCTIONS: [&str; 6] =
+    ["deploy-cluster", "watch-clusters", "promote-replica", "update-dns", "rejoin-replica", "fail-over-region"];
 
 /// Installs what is missing: Debian packages, the Python environment.
 pub async fn tools(place: &Place, progress: Progress) -> Result<(), Error> {

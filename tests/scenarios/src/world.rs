@@ -4,14 +4,16 @@
 //! Every call is counted, so that a pass can be cut before or after any one of
 //! them, can lose its answer, or can stop there while another pass runs.
 
+mod databases;
 mod led;
 mod outside;
 mod ssm;
 
+pub use databases::{Databases, Later, Server, endpoint};
 pub use ssm::Command;
 
 use domain::{
-    card::{Card, CardHost, CardMember, PatroniCard, Records, Topology},
+    card::{Card, CardHost, CardMember, ManagedCard, PatroniCard, Records, Topology},
     failover::{Host, Page, ReceiverSeen, Seen, Sql, StandbySeen, StreamSeen, WriterSeen},
     follow::{Account, Fork, Role},
     lsn::Lsn,
@@ -55,6 +57,8 @@ pub enum Trouble {
 #[derive(Clone)]
 pub struct World {
     card: Rc<Card>,
+    /// Of a cluster that AWS runs.
+    managed: Option<Rc<ManagedCard>>,
     inner: Rc<RefCell<Inner>>,
 }
 
@@ -98,6 +102,8 @@ pub struct Inner {
     pub kept: BTreeMap<String, Value>,
     /// Which hosts fail a status check.
     pub impaired: BTreeMap<String, String>,
+    /// What AWS runs, where it does.
+    pub databases: Databases,
     /// Orders that hosts were given: `start i-c`.
     pub orders: Vec<String>,
     /// When what was told last.
@@ -198,10 +204,11 @@ impl World {
             account: Seen::NotAsked,
             kept: BTreeMap::new(),
             impaired: BTreeMap::new(),
+            databases: Databases::default(),
             orders: Vec::new(),
             told: BTreeMap::new(),
         };
-        World { card: Rc::new(card(&ids)), inner: Rc::new(RefCell::new(inner)) }
+        World { card: Rc::new(card(&ids)), managed: None, inner: Rc::new(RefCell::new(inner)) }
     }
 
     /// The same, and Patroni owns it: `i-a` leads on timeline 2, three hosts of etcd run.
@@ -231,7 +238,7 @@ impl World {
             etcd,
         };
         let card = Card { topology: Topology::Ec2Patroni, patroni: Some(patroni), ..(*world.card).clone() };
-        World { card: Rc::new(card), inner: world.inner }
+        World { card: Rc::new(card), ..world }
     }
 
     /// Patroni lost `i-a`, and made `i-b` leader on timeline 3.

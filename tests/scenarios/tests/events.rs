@@ -11,6 +11,7 @@ const WATCH: Function = Function::WatchClusters;
 const PROMOTE: Function = Function::PromoteReplica;
 const DNS: Function = Function::UpdateDns;
 const REJOIN: Function = Function::RejoinReplica;
+const REGION: Function = Function::FailOverRegion;
 
 /// A function that acts on an event, the rule that brings it (empty: it comes
 /// by direct invocation, or not at all), and where its pass begins.
@@ -108,6 +109,7 @@ const SAMPLES: &[Sample] = &[
             (PROMOTE, "", "everything"),
             (DNS, "", "everything"),
             (REJOIN, "", "everything"),
+            (REGION, "EveryMinute", "everything"),
         ],
         "",
     ),
@@ -120,6 +122,7 @@ const SAMPLES: &[Sample] = &[
             // A schedule's event does not say which schedule it is of.
             (DNS, "EveryFiveMinutes", "everything"),
             (REJOIN, "EveryFiveMinutes", "everything"),
+            (REGION, "", "everything"),
         ],
         "",
     ),
@@ -138,8 +141,22 @@ const SAMPLES: &[Sample] = &[
     ("deploy-spec", A_SPEC, NO_EVENT),
     ("deploy-delete", &[(DEPLOY, "", "end of orders")], NO_EVENT),
     ("deploy-delete-unconfirmed", &[(DEPLOY, "", "refusal")], NO_EVENT),
-    ("deploy-status", &[(DEPLOY, "", "status of orders")], NO_EVENT),
-    ("promote-explain", &[(DEPLOY, "", "spec"), (PROMOTE, "", "answer about orders")], NO_EVENT),
+    ("deploy-blue-green", &[(DEPLOY, "", "a green copy of leads with engine version 17.2")], NO_EVENT),
+    ("deploy-plan-upgrade", &[(DEPLOY, "", "the way of leads to PostgreSQL 17")], NO_EVENT),
+    ("deploy-render-anew", &[(DEPLOY, "", "the stack of leads with the roles of today")], NO_EVENT),
+    ("deploy-status", &[(DEPLOY, "", "status of orders"), (REGION, "", "answer about orders")], NO_EVENT),
+    (
+        "promote-explain",
+        &[(DEPLOY, "", "spec"), (PROMOTE, "", "answer about orders"), (REGION, "", "answer about orders")],
+        NO_EVENT,
+    ),
+    (
+        "region-approve",
+        // Of promote-replica's own request of that name it has another field.
+        &[(DEPLOY, "", "spec"), (PROMOTE, "", "refusal"), (REGION, "", "answer about ledger")],
+        NO_EVENT,
+    ),
+    ("region-failover-unknown-field", &[(DEPLOY, "", "spec"), (REGION, "", "refusal")], NO_EVENT),
     // Managed databases, and their look-alikes.
     ("rds-cluster-0069-failover-failed", &[(PROMOTE, "DatabaseEvent", "database prod-carts")], "which is not for"),
     (
@@ -187,7 +204,16 @@ const SAMPLES: &[Sample] = &[
     ("rds-instance-0385-topology", &[(DNS, "DatabaseEvent", "database prod-carts-1")], "which is not for"),
     (
         "rds-instance-0390-writes-blocked",
-        &[(PROMOTE, "DatabaseEvent", "database prod-carts-1"), (DNS, "DatabaseEvent", "database prod-carts-1")],
+        &[
+            (PROMOTE, "DatabaseEvent", "database prod-carts-1"),
+            (DNS, "DatabaseEvent", "database prod-carts-1"),
+            (REGION, "DatabaseEvent", "database prod-carts-1"),
+        ],
+        "which is not for",
+    ),
+    (
+        "rds-cluster-0238-global-failover-completed",
+        &[(REGION, "DatabaseEvent", "database prod-carts-global")],
         "which is not for",
     ),
     ("rds-instance-0422-host-replacement", NOBODY, "is about a managed database, and calls for nothing"),
@@ -227,7 +253,9 @@ fn act(meaning: &Meaning) -> Option<String> {
         Meaning::Order(Order::Plan { cluster }) => Some(format!("plan of {}", cluster.as_deref().unwrap_or("nobody"))),
         Meaning::Order(Order::Delete { cluster }) => Some(format!("end of {cluster}")),
         Meaning::Order(Order::Status { cluster }) => Some(format!("status of {cluster}")),
+        Meaning::Order(other) => Some(other.to_string()),
         Meaning::Request(request) => Some(format!("answer about {}", request.cluster())),
+        Meaning::Region(request) => Some(format!("answer about {}", request.cluster())),
         Meaning::BadRequest(_) => Some("refusal".to_owned()),
         Meaning::Ignored(_) => None,
     }

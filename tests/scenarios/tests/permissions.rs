@@ -9,12 +9,13 @@ use std::collections::BTreeSet;
 fn a_functions_calls_equal_its_policy() {
     let template =
         Template::read(&scenarios::repository("infra/template.yaml")).unwrap_or_else(|error| panic!("{error}"));
-    let table: [(Function, &[&str]); 5] = [
+    let table: [(Function, &[&str]); 6] = [
         (Function::DeployCluster, &deploy_cluster::CALLS),
         (Function::WatchClusters, &watch_clusters::CALLS),
         (Function::PromoteReplica, &promote_replica::CALLS),
         (Function::UpdateDns, &update_dns::CALLS),
         (Function::RejoinReplica, &rejoin_replica::CALLS),
+        (Function::FailOverRegion, &fail_over_region::CALLS),
     ];
     for (function, calls) in table {
         let calls: BTreeSet<String> = calls.iter().map(|call| (*call).to_owned()).collect();

@@ -296,7 +296,7 @@ async fn work(port: Port, asked: Asked, number: usize, silences: Arc<Silences>, 
     let at_ms = port.now_ms();
     let now = |waking: Waking| Waking { at_ms, ..waking };
     match asked {
-        Asked::Answer(request) => match answer(&port, port.card().policy.grace(), &request).await {
+        Asked::Answer(request) => match answer(&port, port.card.policy.grace(), &request).await {
             Some(report) => report.map(|report| (report.outcome, report.because)),
             None => Err(Failure::Broken { call: "simulation", what: format!("nobody answers {request:?}") }),
         },

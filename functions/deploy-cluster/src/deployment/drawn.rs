@@ -66,7 +66,7 @@ fn stands(stack: &StackSeen) -> bool {
     !matches!(stack.status.as_str(), "REVIEW_IN_PROGRESS" | "ROLLBACK_COMPLETE")
 }
 
-/// The certificate; none for servers of AWS, which have their own.
+/// The certificate; none for servers of AWS, which have their own, unless PgBouncer's hosts are in front of them.
 async fn tls<O: Outside>(
     outside: &O,
     spec: &Spec,
@@ -75,20 +75,25 @@ async fn tls<O: Outside>(
     to_deploy: bool,
 ) -> Result<Result<Tls, Hold>, Failure> {
     let records = template::records(spec, fleet);
+    let has_hosts = part == Part::Primary && spec.rds.as_ref().is_some_and(|rds| rds.pooler.is_some());
     match (spec.topology.is_managed(), to_deploy) {
         (true, true) => {
             // Before anything exists: a zone that this function may not read would be found too late.
             outside.names(&records).await?;
-            Ok(Ok(certificate::none()))
+            if has_hosts {
+                certificate::ensure(outside, spec, &records, part).await
+            } else {
+                Ok(Ok(certificate::none()))
+            }
         }
-        (true, false) => Ok(Ok(certificate::none())),
+        (true, false) if !has_hosts => Ok(Ok(certificate::none())),
         (false, true) => {
             if part == Part::Primary {
                 outside.records(&records).await?;
             }
             certificate::ensure(outside, spec, &records, part).await
         }
-        (false, false) => certificate::known(outside, spec).await.map(Ok),
+        (_, false) => certificate::known(outside, spec).await.map(Ok),
     }
 }
 

@@ -32,8 +32,6 @@ pub struct SetUp {
     pub owner: String,
     /// Roles beside the owner.
     pub roles: Option<spec::Roles>,
-    /// Whether PgBouncer looks passwords up.
-    pub pooler: bool,
 }
 
 /// The first shape.
@@ -47,7 +45,6 @@ impl SetUp {
             database: spec.postgresql.database.clone(),
             owner: spec.postgresql.owner.clone(),
             roles: spec.managed().roles,
-            pooler: spec.rds().pooler.is_some(),
         }
     }
 }

@@ -4,14 +4,11 @@ use crate::{
     certificate::{Hold, secret_name},
     outside::{Needed, Outside},
 };
-use domain::{card::Topology, managed::Roles, spec::Spec};
+use domain::{managed::Roles, spec::Spec};
 use reconcile::Failure;
 
 /// The secrets that the second side reads in its own Region.
-fn secrets(spec: &Spec) -> Vec<&'static str> {
-    let pooler = (spec.topology == Topology::RdsPostgres && spec.rds().pooler.is_some()).then_some("pooler");
-    ["superuser", "operator", "application"].into_iter().chain(pooler).collect()
-}
+const SECRETS: [&str; 3] = ["superuser", "operator", "application"];
 
 /// Whether the first side is as far as the second one needs it; in plain words what is missing.
 ///
@@ -20,7 +17,7 @@ pub(crate) async fn has_begun<O: Outside>(outside: &O, spec: &Spec) -> Result<Re
     let Some(dr) = &spec.dr else { return Ok(Ok(())) };
     let (cluster, fleet, here) = (&spec.name, &outside.settings().fleet, &outside.settings().region);
     let mut missing = Vec::new();
-    for what in secrets(spec) {
+    for what in SECRETS {
         let name = secret_name(outside, cluster, what);
         if !outside.has_secret(&name).await? {
             missing.push(format!("no copy of secret {name} is here"));

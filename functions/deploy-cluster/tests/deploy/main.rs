@@ -1,6 +1,8 @@
 //! `deploy-cluster` against a scripted outside, and what it renders.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop")]
 
+mod anew;
+mod blue_green;
 mod broken_specs;
 mod checklists;
 mod deletion;
@@ -14,4 +16,5 @@ mod scripted;
 mod spec;
 mod stack;
 mod status;
+mod two_regions;
 mod walk;

@@ -1,9 +1,10 @@
 //! An account that is a value: it does what AWS would, and writes it down.
 
+mod compare;
 mod databases;
 mod outside;
 
-pub use databases::{Databases, carts, endpoint, follows, leads, writes};
+pub use databases::{Databases, carts, endpoint, follows, leads};
 
 use deploy_cluster::{
     Answer, Reply,
@@ -56,6 +57,8 @@ pub struct Account {
     pub change_sets: BTreeMap<String, (ChangeSetPhase, Value, u64)>,
     /// How often a change set is looked at before it is there.
     pub looks_until_made: u32,
+    /// Whether a change set is what comparing the templates yields, and not `next_phase`.
+    pub compares: bool,
     /// How a change set looks that is made now.
     pub next_phase: ChangeSetPhase,
     pub card: Option<Registered>,
@@ -234,6 +237,7 @@ impl Scripted {
             events: Vec::new(),
             change_sets: BTreeMap::new(),
             looks_until_made: 0,
+            compares: false,
             next_phase: ChangeSetPhase::Ready(vec![added("AWS::EC2::Instance")]),
             card: None,
             databases: Databases::default(),

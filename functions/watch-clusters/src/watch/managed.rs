@@ -279,6 +279,10 @@ impl ManagedWatch {
         if self.memory.described.as_ref().is_some_and(|described| described.instance(writer).is_none()) {
             wrong.push(Finding::WriterGone(writer.to_owned()));
         }
+        // It is stopped, and its place filled anew, by passes: somebody must wake them.
+        let rds = self.memory.described.iter().filter(|described| described.db_cluster.is_none());
+        let former = rds.flat_map(|rds| &rds.instances).filter(|it| it.source.is_none() && it.id != writer);
+        wrong.extend(former.map(|instance| Finding::FormerWriter(instance.id.clone())));
         wrong
     }
 
@@ -305,7 +309,7 @@ impl ManagedWatch {
         let Some(known) = &self.state else { return false };
         let asked_ms = match finding {
             Finding::ChangeUnfinished => return true,
-            Finding::WriterGone(_) | Finding::DatabaseBusy(_) => self.rds_asked_ms,
+            Finding::WriterGone(_) | Finding::FormerWriter(_) | Finding::DatabaseBusy(_) => self.rds_asked_ms,
             Finding::ReadersChanged(_) => self.writer().and_then(|id| self.seen.get(id)).map(|seen| seen.asked_ms),
             _ if self.pauses() => self.rds_asked_ms,
             of_instance => of_instance.member().and_then(|id| self.seen.get(id)).map(|seen| seen.asked_ms),

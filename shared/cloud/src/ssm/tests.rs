@@ -92,7 +92,7 @@ async fn one_card_by_name() {
     let failure = Ssm::new(&config).card("lab", "orders").await.unwrap_err();
     assert_eq!(
         failure.to_string(),
-        "ssm:GetParameter cannot succeed: parameter /understudy/lab/clusters/orders is not a card: missing field `fleet`"
+        "ssm:GetParameter cannot succeed: parameter /understudy/lab/clusters/orders is not a card: missing field `topology`"
     );
 }
 

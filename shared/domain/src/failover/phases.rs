@@ -57,7 +57,8 @@ impl Phases {
     }
 }
 
-/// Milliseconds of acknowledged writes that the new writer may lack; none when nothing was lost.
+/// Milliseconds of acknowledged writes, up to the first silence, that the new writer may lack; none when nothing was
+/// lost.
 pub(crate) fn rpo_ms(change: &Change) -> Option<u64> {
     if change.loss == Some(Loss::Nothing) { Some(0) } else { change.lost_ms }
 }
@@ -65,7 +66,7 @@ pub(crate) fn rpo_ms(change: &Change) -> Option<u64> {
 /// The same in words, to follow on the bytes; empty when nobody knows, or nothing was lost.
 pub(crate) fn in_seconds(rpo_ms: Option<u64>) -> String {
     match rpo_ms {
-        Some(ms) if ms > 0 => format!(", at most the last {} of writes", span(ms)),
+        Some(ms) if ms > 0 => format!(", the last {} of writes before it fell silent", span(ms)),
         _ => String::new(),
     }
 }

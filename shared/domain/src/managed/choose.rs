@@ -10,8 +10,8 @@ use crate::{
 };
 use std::cmp::Reverse;
 
-/// The best reader of a DB cluster, by one order for every pass: promotion tier (RDS's word of today), then a class that
-/// carries the writer's load, then least lag, then identifier. AWS itself chooses by tier and size.
+/// The best reader of a DB cluster, by one order for every pass: promotion tier (RDS's word of today), then a class
+/// that carries the writer's load, then least lag, then identifier. AWS itself chooses by tier and size.
 pub(super) fn reader<'a>(seen: &Observed, described: &'a Described, writer: &str) -> Result<&'a InstanceSeen, Reason> {
     let size = described.instance(writer).map_or(0, |instance| weight(&instance.class));
     let others = || described.instances.iter().filter(|instance| instance.id != writer);

@@ -47,7 +47,7 @@ pub(super) fn judge(
 /// Two accept writes: in one look that proves nothing, since its answers are up to a probe's time apart.
 pub(super) fn two_writers(seen: &Observed, one: &str, other: &str) -> Decision<Step, Reason> {
     match waiting::waited(seen, waiting::TWO, None, None) {
-        Err(note) => Decision::Act(vec![note, Step::LookAgain]),
+        Err(note) => Decision::Act(vec![Step::Note(note), Step::LookAgain]),
         Ok(waited) if waited < APART => Decision::Act(vec![Step::LookAgain]),
         Ok(_) => Decision::Refuse(Reason::TwoWriters { one: one.to_owned(), other: other.to_owned() }),
     }
@@ -57,7 +57,7 @@ pub(super) fn two_writers(seen: &Observed, one: &str, other: &str) -> Decision<S
 pub(super) fn differ(seen: &Observed, rds: Option<&str>, writes: Option<&str>) -> Decision<Step, Reason> {
     let reason = |left| Reason::Differ { rds: rds.map(str::to_owned), writes: writes.map(str::to_owned), left };
     match waiting::waited(seen, waiting::DIFFER, seen.silent_since(), None) {
-        Err(note) => Decision::Act(vec![note]),
+        Err(note) => Decision::Act(vec![Step::Note(note)]),
         Ok(waited) => match waiting::left(seen.card.policy.aws_failover(), waited) {
             Some(left) => Decision::Wait(reason(left)),
             None => Decision::Refuse(reason(Duration::ZERO)),
@@ -66,8 +66,8 @@ pub(super) fn differ(seen: &Observed, rds: Option<&str>, writes: Option<&str>) -
 }
 
 pub(super) fn in_recovery(seen: &Observed, writer: &str) -> Decision<Step, Reason> {
-    match waiting::waited(seen, waiting::RECOVERY, None, None) {
-        Err(note) => Decision::Act(vec![note]),
+    match waiting::waited(seen, waiting::RECOVERY, seen.silent_since(), None) {
+        Err(note) => Decision::Act(vec![Step::Note(note)]),
         Ok(waited) => match waiting::left(seen.card.policy.aws_failover(), waited) {
             Some(left) => {
                 let (instance, status) = (writer.to_owned(), "in recovery".to_owned());
@@ -100,7 +100,7 @@ pub(super) fn followed(seen: &Observed, from: &str, (to, answer): (&str, &Writer
     } else {
         "AWS acknowledges a commit only when a standby in another zone has it, too"
     };
-    let about = seen.waiting.as_ref().and_then(|waiting| waiting.about.clone());
+    let about = waiting::known_before(seen).map(str::to_owned);
     Change {
         kind: ChangeKind::Followed,
         from: from.to_owned(),
@@ -142,7 +142,7 @@ pub(super) fn old_writer(seen: &Observed, from: &str) -> String {
 fn silent(seen: &Observed, described: &Described, cluster: &DbClusterSeen, writer: &str) -> Decision<Step, Reason> {
     let policy = &seen.card.policy;
     let silent_for = match waiting::waited(seen, waiting::SILENT, seen.silent_since(), seen.zone(writer)) {
-        Err(note) => return Decision::Act(vec![note]),
+        Err(note) => return Decision::Act(vec![Step::Note(note)]),
         Ok(waited) => waited,
     };
     let status = described.instance(writer).map_or_else(|| "unknown".to_owned(), |instance| instance.status.clone());

@@ -31,13 +31,13 @@ impl fmt::Display for Evidence {
             ),
             Kind::Restarted { instance, group } => write!(
                 f,
-                "RDS restarted {instance} after only the isolated security group {group} was active on it: no connection \
-                 from before is left, and none can be made"
+                "RDS restarted {instance} after only the isolated security group {group} was active on it: no \
+                 connection from before is left, and none can be made"
             ),
             Kind::Approved { instance, group, epoch } => write!(
                 f,
-                "{instance} has only the isolated security group {group}, active; a person approved (for epoch {epoch}) that \
-                 whatever connections from before may still write there is lost"
+                "{instance} has only the isolated security group {group}, active; a person approved (for epoch \
+                 {epoch}) that whatever connections from before may still write there is lost"
             ),
         }
     }

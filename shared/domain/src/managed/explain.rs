@@ -44,7 +44,10 @@ fn failed(seen: &Observed) -> String {
     }
     let first = seen.card.aws_fails_over.then(|| {
         let limit = seconds(seen.card.policy.aws_failover());
-        format!("RDS would let its standby take over, which loses nothing and takes 60 to 120 s (a person is told, or the next rung taken, after {limit})")
+        format!(
+            "RDS would let its standby take over, which loses nothing (0 bytes, 0.0 s) and takes 60 to 120 s; it has \
+             {limit} for that"
+        )
     });
     let second = second_rung(seen, described, writer);
     match first {
@@ -64,7 +67,8 @@ fn of_a_cluster(seen: &Observed, described: &Described, writer: &str) -> String 
         Ok(best) => best,
         Err(Reason::Nobody(why)) => {
             return format!(
-                "AWS would restart {writer} or make another instance in its place, {what}; a person is told after {} ({why})",
+                "AWS would restart {writer} or make another instance in its place, {what}; \
+                 a person is told after {} ({why})",
                 seconds(policy.aws_failover())
             );
         }
@@ -78,8 +82,8 @@ fn of_a_cluster(seen: &Observed, described: &Described, writer: &str) -> String 
     let gray = match (policy.gray_failure(), seen.paused_for()) {
         (_, Some(left)) => format!("Understudy itself orders nothing for {} more, since it is paused", seconds(left)),
         (Some(limit), None) => format!(
-            "if RDS went on calling it available, a failover to {} would be ordered after {} of silence, once, and done \
-             about {} after the silence began",
+            "if RDS went on calling it available, a failover to {} would be ordered after {} of silence, once, and \
+             done about {} after the silence began",
             best.id,
             seconds(limit),
             seconds(limit + AURORA + FOLLOWING)
@@ -134,7 +138,8 @@ fn second_rung(seen: &Observed, described: &Described, writer: &str) -> String {
     let detection = policy.probe_interval() * policy.failures;
     let detection = if seen.card.aws_fails_over { policy.aws_failover() } else { detection };
     format!(
-        "replica {} would be promoted{asked}, on evidence {evidence}, at the cost of {cost} and at least {} without writes",
+        "replica {} would be promoted{asked}, on evidence {evidence}, at the cost of {cost} and at least {} without \
+         writes",
         seen.place(&best.id),
         seconds(detection + PROMOTION + FOLLOWING)
     )

@@ -69,7 +69,7 @@ fn silent(seen: &Observed, described: &Described, from: &InstanceSeen) -> Decisi
         return decision;
     }
     let silent_for = match waiting::waited(seen, waiting::SILENT, seen.silent_since(), from.zone.as_deref()) {
-        Err(note) => return Decision::Act(vec![note]),
+        Err(note) => return Decision::Act(vec![Step::Note(note)]),
         Ok(waited) => waited,
     };
     let replicas = described.instances.iter().any(|other| other.follows(id));
@@ -87,15 +87,26 @@ fn silent(seen: &Observed, described: &Described, from: &InstanceSeen) -> Decisi
     }
 }
 
+/// What could not be cut off is tried again after this.
+const TRY_AGAIN: Duration = Duration::from_secs(900);
+
 /// A change was given up for want of a proof. It is not begun again and again: its epoch is what a person approves.
 fn given_up(seen: &Observed, from: &InstanceSeen) -> Option<Decision<Step, Reason>> {
-    let noted = seen.waiting.as_ref().filter(|waiting| waiting.kind == waiting::NO_EVIDENCE)?;
-    // As long as it is isolated it is this silence: a writer that answered was given back.
-    if !is_isolated(seen, from) || seen.approval().is_some() || from.status == "stopped" {
+    let noted = seen.waiting.as_ref().filter(|noted| noted.kind == waiting::NO_EVIDENCE)?;
+    if seen.approval().is_some() || from.status == "stopped" {
         return None;
     }
-    let about = noted.about.clone().unwrap_or_else(|| "it is isolated".to_owned());
-    Some(Decision::Refuse(Reason::NoEvidence { instance: from.id.clone(), status: from.status.clone(), tried: about }))
+    let tried = noted.about.clone().unwrap_or_default();
+    let reason = Reason::NoEvidence { instance: from.id.clone(), status: from.status.clone(), tried };
+    // As long as it is isolated it is this silence: a writer that answered was given back.
+    if is_isolated(seen, from) {
+        return Some(Decision::Refuse(reason));
+    }
+    match waiting::waited(seen, waiting::NO_EVIDENCE, None, None) {
+        Err(_) if !waiting::is_fresh(seen, noted, waiting::NO_EVIDENCE) => None,
+        Err(note) => Some(Decision::Act(vec![Step::Note(note)])),
+        Ok(waited) => (waited < TRY_AGAIN).then_some(Decision::Refuse(reason)),
+    }
 }
 
 /// I3 to I8: what must hold before a replica is promoted; the step that begins it.

@@ -13,6 +13,9 @@ use std::time::Duration;
 /// A writer that answers was given back to its clients.
 const GIVEN_BACK: &str = "given-back";
 
+/// The roles of today are kept, or are about to be, and the stack is to be rendered by them.
+const RENDER: &str = "render";
+
 /// Notes of waits that are over when the writer writes.
 const OVER: [&str; 6] =
     [waiting::SILENT, waiting::RDS, waiting::DIFFER, waiting::TWO, waiting::RECOVERY, waiting::NO_EVIDENCE];
@@ -28,8 +31,11 @@ const FORMER: &str = "former-";
 
 /// RDS, PostgreSQL and the state item agree on the writer.
 pub(super) fn go_on(seen: &Observed, described: &Described, writer: &str) -> Decision<Step, Reason> {
+    if let Some(begin) = moved_zone(seen, described, writer) {
+        return Decision::Act(vec![begin]);
+    }
     if seen.waiting.as_ref().is_some_and(|noted| OVER.contains(&noted.kind.as_str())) {
-        return Decision::Act(vec![moved_zone(seen, described, writer).unwrap_or(Step::Forget)]);
+        return Decision::Act(vec![Step::Forget]);
     }
     if let Some(to) = &seen.switchover {
         return switchover::judge(seen, described, writer, to);
@@ -54,21 +60,24 @@ pub(super) fn go_on(seen: &Observed, described: &Described, writer: &str) -> Dec
         (false, Lease::Mine, _) => Decision::Act(steps),
         (false, ..) => Decision::Act(vec![Step::Hold { epoch: seen.state.epoch }]),
         (true, _, Some(reason)) => Decision::Refuse(reason),
-        (true, _, None) => busy(seen, described),
+        (true, _, None) => busy(seen, described, writer),
     }
 }
 
-/// A Multi-AZ instance answers again, in another zone: AWS failed it over. The change is told as any other.
+/// A Multi-AZ instance writes in another zone: AWS failed it over. The change is told as any other.
 fn moved_zone(seen: &Observed, described: &Described, writer: &str) -> Option<Step> {
-    let noted = seen.waiting.as_ref().filter(|noted| noted.kind == waiting::SILENT)?;
-    let (before, now) = (noted.about.as_deref()?, seen.zone(writer)?);
-    if !seen.card.aws_fails_over || described.db_cluster.is_some() || before == now {
-        return None;
-    }
-    let answer = seen.writes(writer)?;
-    let lines = vec![format!("{writer} was silent in {before}, and answers in {now}")];
+    let (before, now) = (waiting::known_before(seen)?, home(seen, described, writer)?);
+    let answer = seen.writes(writer).filter(|_| before != now)?;
+    let how = if seen.silent_since().is_some() { "was silent" } else { "wrote" };
+    let lines = vec![format!("{writer} {how} in {before}, and writes in {now}")];
     let change = followed(seen, writer, (writer, answer), lines);
     Some(Step::Begin { epoch: seen.state.epoch, change: Box::new(change) })
+}
+
+/// The zone of a writer with a standby of its own, which AWS puts in its place under the same name.
+fn home<'a>(seen: &'a Observed, described: &Described, writer: &str) -> Option<&'a str> {
+    let has_standby = seen.card.aws_fails_over && described.db_cluster.is_none();
+    seen.zone(writer).filter(|_| has_standby)
 }
 
 /// An old change cut the writer off and was given up: it answers, so that its clients are let in again. Also for a
@@ -108,7 +117,7 @@ fn again(seen: &Observed, kind: &str, after: Duration) -> Option<Step> {
             kind: kind.to_owned(),
             since_ms: seen.looked_at_ms,
             confirmed_ms: seen.looked_at_ms,
-            about: None,
+            about: waiting::known_before(seen).map(str::to_owned),
         })
     };
     (!lately(seen, kind, after)).then(note)
@@ -141,26 +150,52 @@ fn after_former(seen: &Observed, described: &Described, writer: &str) -> Vec<Ste
     if described.instances.iter().any(|instance| is_cut(seen, instance)) {
         return Vec::new();
     }
-    roles_step(seen, writer).map_or_else(Vec::new, |kept| vec![kept, Step::RenderAnew])
+    let noted = seen.waiting.as_ref().is_some_and(|noted| noted.kind == RENDER);
+    match roles_step(seen, writer) {
+        // The note first: a pass that ends right after the roles are kept would leave nobody who renders.
+        Some(kept) => {
+            let (since_ms, confirmed_ms) = (seen.looked_at_ms, seen.looked_at_ms);
+            let about = waiting::known_before(seen).map(str::to_owned);
+            let note = Waiting { kind: RENDER.to_owned(), since_ms, confirmed_ms, about };
+            vec![Step::Note(note), kept, Step::RenderAnew, Step::Forget]
+        }
+        None if noted => vec![Step::RenderAnew, Step::Forget],
+        None => Vec::new(),
+    }
 }
 
 /// What RDS is at: for long, a person is told, and every pass goes on looking.
-fn busy(seen: &Observed, described: &Described) -> Decision<Step, Reason> {
+fn busy(seen: &Observed, described: &Described, writer: &str) -> Decision<Step, Reason> {
     let calm = |status: &str| matches!(status, "available" | "stopped" | "backing-up" | "storage-optimization");
     let cluster = described.db_cluster.iter().map(|cluster| (&cluster.id, &cluster.status));
     let instances = described.instances.iter().map(|instance| (&instance.id, &instance.status));
     let Some((what, status)) = cluster.chain(instances).find(|(_, status)| !calm(status)) else {
-        // Forgotten now, what was ordered a moment ago would be ordered again in the next look.
-        let ordered = lately(seen, GIVEN_BACK, AGAIN) || lately(seen, FORMER, STOP_AGAIN);
-        let over = seen.waiting.is_some() && !ordered;
-        return if over { Decision::Act(vec![Step::Forget]) } else { Decision::Steady };
+        return at_rest(seen, home(seen, described, writer));
     };
     match waiting::waited(seen, &format!("busy-{what}-{status}"), None, None) {
-        Err(note) => Decision::Act(vec![note]),
+        Err(note) => Decision::Act(vec![Step::Note(note)]),
         Ok(since) => {
             let told = since >= seen.card.policy.stuck_after();
             let reason = Reason::Stuck { what: what.clone(), status: status.clone(), since, told };
             if told { Decision::Refuse(reason) } else { Decision::Wait(reason) }
         }
+    }
+}
+
+/// Nothing is under way: what is noted is forgotten, but for the zone of a writer that AWS may move.
+fn at_rest(seen: &Observed, home: Option<&str>) -> Decision<Step, Reason> {
+    // Forgotten now, what was ordered a moment ago would be ordered again in the next look.
+    if lately(seen, GIVEN_BACK, AGAIN) || lately(seen, FORMER, STOP_AGAIN) {
+        return Decision::Steady;
+    }
+    let (now, about) = (seen.looked_at_ms, home.map(str::to_owned));
+    match (&seen.waiting, home) {
+        (Some(noted), Some(_)) if noted.kind == waiting::HOME && noted.about == about => Decision::Steady,
+        (_, Some(_)) => {
+            let kind = waiting::HOME.to_owned();
+            Decision::Act(vec![Step::Note(Waiting { kind, since_ms: now, confirmed_ms: now, about })])
+        }
+        (Some(_), None) => Decision::Act(vec![Step::Forget]),
+        (None, None) => Decision::Steady,
     }
 }

@@ -6,9 +6,9 @@
 //!
 //! ```text
 //! nothing known ─ Adopt ─► steady
-//!   steady ─ AWS moved the writer, PostgreSQL confirms it ──── Begin ─► MoveWriterRecord, SetReaders ─ Finish ─► steady
-//!   steady ─ RDS calls the silent writer well (gray failure) ─ Begin ─► note, FailOver ─► Prove ─► … ─ Finish ─► steady
-//!   steady ─ the writer is down, AWS had its time ──────────── Begin ─► Isolate ─► SetNetworkAcl or Reboot ─► (evidence)
+//!   steady ─ AWS moved the writer, PostgreSQL confirms it ── Begin ─► MoveWriterRecord, SetReaders ─ Finish ─► steady
+//!   steady ─ gray: RDS calls the silent writer well ──────── Begin ─► note, FailOver ─► Prove ─► … ─ Finish ─► steady
+//!   steady ─ the writer is down, AWS had its time ────────── Begin ─► Isolate ─► SetNetworkAcl or Reboot ─► (evidence)
 //!            ─► note, Promote ─► Prove ─► MoveWriterRecord, SetBackups, KeepRoles, Stop, RenderAnew ─ Finish ─► steady
 //!                └─ the old writer answers before the order: given back to its clients, Abandon, page
 //! ```
@@ -34,6 +34,7 @@ mod records;
 mod refusal;
 mod roles;
 mod seen;
+mod sentence;
 mod step;
 mod story;
 mod switchover;
@@ -54,6 +55,7 @@ pub use undo::undo;
 use crate::{
     decision::Decision,
     failover::{Lease, Seen, Sql, Suspicion, WriterSeen},
+    follow::Waiting,
     state::Change,
 };
 use std::time::Duration;
@@ -74,9 +76,10 @@ pub fn decide(seen: &Observed) -> Decision<Step, Reason> {
         Err(decision) => return decision,
     };
     let Some(writer) = &seen.state.writer else { return adopt(seen, described) };
-    match &described.db_cluster {
-        Some(cluster) => cluster::judge(seen, described, cluster, writer),
-        None => instance::judge(seen, described, writer),
+    match (&described.db_cluster, &seen.card.db_cluster) {
+        (None, Some(missing)) => Decision::Refuse(Reason::WriterGone(missing.clone())),
+        (Some(cluster), _) => cluster::judge(seen, described, cluster, writer),
+        (None, None) => instance::judge(seen, described, writer),
     }
 }
 
@@ -109,7 +112,7 @@ fn without_rds(seen: &Observed) -> Result<&Described, Decision<Step, Reason>> {
     };
     let patience = seen.card.policy.aws_failover();
     Err(match waiting::waited(seen, waiting::RDS, None, None) {
-        Err(note) => Decision::Act(vec![note]),
+        Err(note) => Decision::Act(vec![Step::Note(note)]),
         Ok(waited) => match waiting::left(patience, waited) {
             Some(left) => Decision::Wait(Reason::RdsSilent { problem, left }),
             None => Decision::Refuse(Reason::RdsSilent { problem, left: Duration::ZERO }),
@@ -121,6 +124,8 @@ fn without_rds(seen: &Observed) -> Result<&Described, Decision<Step, Reason>> {
 fn adopt(seen: &Observed, described: &Described) -> Decision<Step, Reason> {
     let named = match &described.db_cluster {
         Some(cluster) => cluster.writer.as_deref().filter(|id| seen.writes(id).is_some()),
+        // A DB cluster that RDS does not tell of has no writer, either.
+        None if seen.card.db_cluster.is_some() => None,
         None => {
             let mut able = seen.writers().filter(|id| {
                 described
@@ -184,7 +189,11 @@ impl Observed {
     fn silent_since(&self) -> Option<u64> {
         let writer = self.state.writer.as_deref()?;
         let told = self.suspicion_of(writer).map(|told| self.looked_at_ms.saturating_sub(millis(told.silent_for)));
-        let noted = self.waiting.as_ref().filter(|waiting| waiting::is_fresh(self, waiting, waiting::SILENT));
+        let of_writer = |waiting: &&Waiting| {
+            let kinds = [waiting::SILENT, waiting::DIFFER, waiting::RECOVERY];
+            kinds.into_iter().any(|kind| waiting::is_fresh(self, waiting, kind))
+        };
+        let noted = self.waiting.as_ref().filter(of_writer);
         [told, self.silent_since_ms, noted.map(|waiting| waiting.since_ms)].into_iter().flatten().min()
     }
 

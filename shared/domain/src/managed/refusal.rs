@@ -120,9 +120,10 @@ fn of_a_person(seen: &Observed, reason: &Reason) -> String {
     let (region, cluster) = (&seen.card.region, &seen.card.cluster);
     match reason {
         Reason::NoEvidence { instance, .. } => format!(
-            "stop it for good, if RDS lets you: aws rds stop-db-instance --region {region} --db-instance-identifier {instance} \
-             (promotion follows by itself); or approve, which promotes a replica all the same, once, and loses whatever \
-             connections from before still write to {instance}: {}",
+            "stop it for good, if RDS lets you: \
+             aws rds stop-db-instance --region {region} --db-instance-identifier {instance} (promotion follows by \
+             itself); or approve, which promotes a replica all the same, once, and loses whatever connections from \
+             before still write to {instance}: {}",
             approve(seen, "\"data_loss_bytes\":\"any\"")
         ),
         Reason::WouldLose { bytes, .. } => format!(

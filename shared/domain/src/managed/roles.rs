@@ -64,8 +64,8 @@ impl Roles {
         self.upstream.as_deref().filter(|upstream| *upstream != NOBODY)
     }
 
-    /// After this place became writer, of so many: all others are made anew, as its replicas. RDS can point a replica to
-    /// no other source, so those of the old writer would follow it for ever.
+    /// After this place became writer, of so many: all others are made anew, as its replicas. RDS can point a replica
+    /// to no other source, so those of the old writer would follow it for ever.
     #[must_use]
     pub fn promoted(&self, place: u32, places: u32) -> Self {
         let mut after = self.clone();

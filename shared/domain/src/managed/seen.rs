@@ -33,8 +33,8 @@ pub struct Observed {
     pub suspicion: Option<Suspicion>,
     /// When the writer of record was first found silent, in milliseconds since 1970.
     pub silent_since_ms: Option<u64>,
-    /// When `watch-clusters` last found the writer of record out of recovery, in milliseconds since 1970; `None` when it
-    /// did not say.
+    /// When `watch-clusters` last found the writer of record out of recovery, in milliseconds since 1970; `None` when
+    /// it did not say.
     pub answered_ms: Option<u64>,
     /// Since when passes wait, and for what.
     pub waiting: Option<Waiting>,

@@ -9,7 +9,7 @@ use crate::{
 use std::fmt;
 
 /// One step, every name filled in. Performing it twice is the same as performing it once, but for the two orders that
-/// RDS has no token for ([`Step::FailOver`], [`Step::Promote`]): a [`Step::NoteChange`] that says so always precedes them.
+/// RDS has no token for ([`Step::FailOver`], [`Step::Promote`]): a [`Step::NoteChange`] that says so precedes them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// Look again, [`crate::follow::APART`] from now, at everybody.

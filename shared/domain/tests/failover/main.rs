@@ -1,9 +1,12 @@
 //! The rules of a change of writer, each on both sides of its limit: a row is
 //! a rule in words, the look that tests it, the whole answer.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop")]
+
 mod evidence;
 mod finish;
 mod kit;
+mod ledger;
 mod person;
 mod standbys;
 

@@ -33,25 +33,76 @@ fn ordered(ago_ms: u64) -> Observed {
 fn a_change_that_aws_made_is_verified() {
     check(&[
         ("all well", carts(), "steady"),
-        ("who has never had a writer gets RDS's, when PostgreSQL confirms it", carts().but(|seen| seen.state.writer = None), "adopt prod-carts-1"),
-        ("not one that only RDS knows", carts().sql("prod-carts-1", reader()).but(|seen| seen.state.writer = None), "wait: not-adopted"),
+        (
+            "who has never had a writer gets RDS's, when PostgreSQL confirms it",
+            carts().but(|seen| seen.state.writer = None),
+            "adopt prod-carts-1",
+        ),
+        (
+            "not one that only RDS knows",
+            carts().sql("prod-carts-1", reader()).but(|seen| seen.state.writer = None),
+            "wait: not-adopted",
+        ),
         ("RDS and PostgreSQL agree on another", failed_over(), BEGIN),
-        ("also when nobody saw a silence", failed_over().sql("prod-carts-1", reader()).but(|seen| (seen.suspicion, seen.waiting) = (None, None)), BEGIN),
-        ("also in a pause: it is only followed", failed_over().but(|seen| seen.state.pause = Some(Pause { until_ms: NOW + 9, reason: "x".into() })), BEGIN),
+        (
+            "also when nobody saw a silence",
+            failed_over().sql("prod-carts-1", reader()).but(|seen| (seen.suspicion, seen.waiting) = (None, None)),
+            BEGIN,
+        ),
+        (
+            "also in a pause: it is only followed",
+            failed_over().but(|seen| seen.state.pause = Some(Pause { until_ms: NOW + 9, reason: "x".into() })),
+            BEGIN,
+        ),
         ("RDS's word alone is none", failed_over().sql("prod-carts-2", reader()), "note writer-differs"),
-        ("nor is PostgreSQL's", failed_over().cluster(|cluster| cluster.writer = Some("prod-carts-1".to_owned())), "note writer-differs"),
-        ("they have time to agree", failed_over().sql("prod-carts-2", reader()).waits("writer-differs", 179_000), "wait: writer-differs"),
-        ("and then a person is told", failed_over().sql("prod-carts-2", reader()).waits("writer-differs", 180_000), "refuse: writer-differs"),
-        ("two writers in one look prove nothing", failed_over().sql("prod-carts-1", writer(900)), "note two-writers, look again"),
-        ("in two looks they do", failed_over().sql("prod-carts-1", writer(900)).waits("two-writers", 1_000), "refuse: two-writers"),
-        ("another pass acts", failed_over().but(|seen| seen.lease = Lease::Other(std::time::Duration::from_secs(3))), "wait: lease-held"),
-        ("a cluster that sleeps is left alone", carts().sql("prod-carts-1", Sql::NotAsked).sql("prod-carts-2", Sql::NotAsked).sql("prod-carts-3", Sql::NotAsked), "steady"),
+        (
+            "nor is PostgreSQL's",
+            failed_over().cluster(|cluster| cluster.writer = Some("prod-carts-1".to_owned())),
+            "note writer-differs",
+        ),
+        (
+            "they have time to agree",
+            failed_over().sql("prod-carts-2", reader()).waits("writer-differs", 179_000),
+            "wait: writer-differs",
+        ),
+        (
+            "and then a person is told",
+            failed_over().sql("prod-carts-2", reader()).waits("writer-differs", 180_000),
+            "refuse: writer-differs",
+        ),
+        (
+            "two writers in one look prove nothing",
+            failed_over().sql("prod-carts-1", writer(900)),
+            "note two-writers, look again",
+        ),
+        (
+            "in two looks they do",
+            failed_over().sql("prod-carts-1", writer(900)).waits("two-writers", 1_000),
+            "refuse: two-writers",
+        ),
+        (
+            "another pass acts",
+            failed_over().but(|seen| seen.lease = Lease::Other(std::time::Duration::from_secs(3))),
+            "wait: lease-held",
+        ),
+        ("RDS does not know the DB cluster", carts().rds(|it| it.db_cluster = None), "refuse: writer-gone"),
+        (
+            "a cluster that sleeps is left alone",
+            carts()
+                .sql("prod-carts-1", Sql::NotAsked)
+                .sql("prod-carts-2", Sql::NotAsked)
+                .sql("prod-carts-3", Sql::NotAsked),
+            "steady",
+        ),
     ]);
     let Decision::Act(steps) = decide(&failed_over()) else { panic!("no act") };
     let [Step::Begin { change, .. }] = steps.as_slice() else { panic!("{steps:?}") };
     assert_eq!((change.kind, change.loss, change.lost_ms), (ChangeKind::Followed, Some(Loss::Nothing), Some(0)));
     assert_eq!(change.silent_since_ms, NOW - 31_000);
-    assert_eq!(change.promoted.as_ref().map(|promoted| (promoted.member.as_str(), promoted.at_ms)), Some(("prod-carts-2", NOW)));
+    assert_eq!(
+        change.promoted.as_ref().map(|promoted| (promoted.member.as_str(), promoted.at_ms)),
+        Some(("prod-carts-2", NOW))
+    );
 }
 
 #[test]
@@ -67,7 +118,11 @@ fn a_gray_failure_is_ordered_away_after_its_time() {
         ("nor by two probes", carts_gray(60_000).suspected("prod-carts-1", 2, 60_000, None), "wait: not-suspected"),
         ("not while AWS is at it", stopped(carts_gray(61_000)), "wait: awaiting-aws"),
         ("who takes too long is told of", stopped(carts_gray(180_000)), "refuse: aws-did-nothing"),
-        ("not when RDS restarts the writer", carts_gray(61_000).status("prod-carts-1", "rebooting"), "wait: awaiting-aws"),
+        (
+            "not when RDS restarts the writer",
+            carts_gray(61_000).status("prod-carts-1", "rebooting"),
+            "wait: awaiting-aws",
+        ),
         ("nobody answers us: that is our path", alone(carts_gray(29_000)), "wait: awaiting-aws"),
         ("and a person is told", alone(carts_gray(61_000)), "refuse: probe-path-broken"),
         ("a standby hears it", heard(carts_gray(29_000), 2_900), "wait: still-streaming"),
@@ -75,13 +130,18 @@ fn a_gray_failure_is_ordered_away_after_its_time() {
         ("a standby that hears nothing says nothing for it", heard(carts_gray(61_000), 3_000), BEGIN),
         ("a policy of nobody's", carts_gray(61_000).policy(|policy| policy.gray_failure_s = 0), "wait: awaiting-aws"),
         ("asks a person", carts_gray(180_000).policy(|policy| policy.gray_failure_s = 0), "refuse: gray-failure"),
-        ("too many clients is alive", carts_gray(61_000).sql("prod-carts-1", Sql::Alive("too many clients".into())), "wait: alive-but-busy"),
+        (
+            "too many clients is alive",
+            carts_gray(61_000).sql("prod-carts-1", Sql::Alive("too many clients".into())),
+            "wait: alive-but-busy",
+        ),
     ]);
 }
 
 #[test]
 fn damping() {
-    let paused = |until_ms| carts_gray(61_000).but(|seen| seen.state.pause = Some(Pause { until_ms, reason: "kernel".into() }));
+    let paused =
+        |until_ms| carts_gray(61_000).but(|seen| seen.state.pause = Some(Pause { until_ms, reason: "kernel".into() }));
     let after = |ago: &[u64]| {
         let ended = ago.iter().map(|ago| NOW - ago).collect();
         carts_gray(61_000).but(|seen| seen.state.failovers_ms = ended)
@@ -100,7 +160,9 @@ fn damping() {
 
 #[test]
 fn the_best_reader() {
-    let best = |seen: Observed| short(&seen.changing(ChangeKind::Failover, "prod-carts-1", By::GrayFailure).but(|seen| seen.waiting = None));
+    let best = |seen: Observed| {
+        short(&seen.changing(ChangeKind::Failover, "prod-carts-1", By::GrayFailure).but(|seen| seen.waiting = None))
+    };
     let base = || carts_gray(61_000).lag("prod-carts-2", 20).lag("prod-carts-3", 10);
     let to = |id: &str| format!("note change, fail over to prod-carts-{id}");
     assert_eq!(best(base()), to("3"), "least lag");
@@ -119,7 +181,8 @@ fn the_best_reader() {
 
 #[test]
 fn an_order_is_noted_first_and_never_given_twice() {
-    let both = |seen: Observed| seen.cluster(|it| it.writer = Some("prod-carts-2".into())).sql("prod-carts-2", writer(950));
+    let both =
+        |seen: Observed| seen.cluster(|it| it.writer = Some("prod-carts-2".into())).sql("prod-carts-2", writer(950));
     check(&[
         ("noted, then ordered", gray_changing(), "note change, fail over to prod-carts-2"),
         ("after the note nobody knows whether it was given: it is waited for", ordered(0), "wait: awaiting-failover"),
@@ -128,13 +191,33 @@ fn an_order_is_noted_first_and_never_given_twice() {
         ("an hour later still nothing is ordered", ordered(3_600_000), "refuse: order-unseen"),
         ("RDS is still at it", ordered(180_000).cluster(|it| it.status = "failing-over".into()), "refuse: stuck"),
         ("done", both(ordered(20_000)), "note change, prove prod-carts-2"),
-        ("AWS chose another", ordered(20_000).cluster(|it| it.writer = Some("prod-carts-3".into())).sql("prod-carts-3", writer(950)), "note change, prove prod-carts-3"),
+        (
+            "AWS chose another",
+            ordered(20_000).cluster(|it| it.writer = Some("prod-carts-3".into())).sql("prod-carts-3", writer(950)),
+            "note change, prove prod-carts-3",
+        ),
         ("AWS was faster than the order", both(gray_changing()), "note change, prove prod-carts-2"),
-        ("AWS is at it: nothing is ordered into that", gray_changing().cluster(|it| it.status = "failing-over".into()), "wait: awaiting-aws"),
-        ("RDS names another already, which does not write yet", gray_changing().cluster(|it| it.writer = Some("prod-carts-2".into())), "wait: awaiting-aws"),
+        (
+            "AWS is at it: nothing is ordered into that",
+            gray_changing().cluster(|it| it.status = "failing-over".into()),
+            "wait: awaiting-aws",
+        ),
+        (
+            "RDS names another already, which does not write yet",
+            gray_changing().cluster(|it| it.writer = Some("prod-carts-2".into())),
+            "wait: awaiting-aws",
+        ),
         ("it answers before the order", gray_changing().sql("prod-carts-1", writer(900)), "refuse: alive-after-all"),
-        ("just after the order that means nothing", ordered(5_000).sql("prod-carts-1", writer(900)), "wait: awaiting-failover"),
-        ("when nothing came of it, the change is over", ordered(180_000).sql("prod-carts-1", writer(900)), "refuse: alive-after-all"),
+        (
+            "just after the order that means nothing",
+            ordered(5_000).sql("prod-carts-1", writer(900)),
+            "wait: awaiting-failover",
+        ),
+        (
+            "when nothing came of it, the change is over",
+            ordered(180_000).sql("prod-carts-1", writer(900)),
+            "refuse: alive-after-all",
+        ),
         ("without the lease it is taken first", ordered(0).but(|seen| seen.lease = Lease::Free), "hold 7"),
     ]);
     let Decision::Act(steps) = decide(&gray_changing()) else { panic!("no act") };
@@ -152,7 +235,8 @@ fn what_is_undone() {
     assert_eq!(words(&gray_changing().sql("prod-carts-1", writer(900))), "abandon");
     assert_eq!(words(&ordered(180_000)), "", "an order cannot be withdrawn");
     assert_eq!(words(&ordered(180_000).sql("prod-carts-1", writer(900))), "abandon");
-    let silent_rds = gray_changing().but(|seen| seen.rds = Seen::Unavailable("503".into())).waits("rds-silent", 180_000);
+    let silent_rds =
+        gray_changing().but(|seen| seen.rds = Seen::Unavailable("503".into())).waits("rds-silent", 180_000);
     assert_eq!(words(&silent_rds), "", "what nobody can see is left as it is");
     assert_eq!(undo(&carts(), &Reason::NotAdopted), Vec::new());
 }

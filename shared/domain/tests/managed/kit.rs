@@ -1,6 +1,7 @@
 //! Managed clusters as a look sees them, changed by chaining.
 //!
-//! `carts` is Aurora: `prod-carts-1` writes, `-2` and `-3` read. `leads` is RDS: `prod-leads-1` writes, `-2` replicates.
+//! `carts` is Aurora: `prod-carts-1` writes, `-2` and `-3` read. `leads` is RDS: `prod-leads-1` writes, `-2` is its
+//! replica.
 
 use domain::{
     card::{BackupCard, CardInstance, Isolation, ManagedCard, Records, Side, Topology},
@@ -57,12 +58,7 @@ pub fn silent() -> Sql {
 }
 
 pub fn card(topology: Topology, cluster: &str, places: u32) -> ManagedCard {
-    let instance = |place| CardInstance {
-        id: format!("prod-{cluster}-{place}"),
-        place,
-        never_promote: false,
-        tier: 1,
-    };
+    let instance = |place| CardInstance { id: format!("prod-{cluster}-{place}"), place, never_promote: false, tier: 1 };
     let aurora = topology.is_aurora();
     ManagedCard {
         version: 1,
@@ -122,12 +118,7 @@ fn observed(card: ManagedCard, described: Described, sql: &[(&str, Sql)], reader
         None => described.instances[0].endpoint.clone(),
     };
     Observed {
-        state: State {
-            epoch: 6,
-            writer: Some(card.instances[0].id.clone()),
-            timeline: 1,
-            ..State::unclaimed()
-        },
+        state: State { epoch: 6, writer: Some(card.instances[0].id.clone()), timeline: 1, ..State::unclaimed() },
         card,
         looked_at_ms: NOW,
         lease: Lease::Free,
@@ -191,10 +182,7 @@ pub fn leads_changing() -> Observed {
 
 /// Aurora's writer is silent for so long, and RDS calls it available.
 pub fn carts_gray(silent_ms: u64) -> Observed {
-    carts()
-        .sql("prod-carts-1", silent())
-        .suspected("prod-carts-1", 3, silent_ms, Some(900))
-        .waits("silent", silent_ms)
+    carts().sql("prod-carts-1", silent()).suspected("prod-carts-1", 3, silent_ms, Some(900)).waits("silent", silent_ms)
 }
 
 pub trait Chain: Sized {

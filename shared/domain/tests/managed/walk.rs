@@ -120,7 +120,10 @@ fn a_gray_failure() {
         }
         writer_is(world, "prod-carts-2", name);
         let phases = world.ledgers[0].phases;
-        assert!(phases.ordered_ms >= phases.detected_ms && phases.promoted_ms > phases.ordered_ms, "{name}: {phases:?}");
+        assert!(
+            phases.ordered_ms >= phases.detected_ms && phases.promoted_ms > phases.ordered_ms,
+            "{name}: {phases:?}"
+        );
     });
     let mut world = make();
     run(&mut world, 40, None);
@@ -185,7 +188,7 @@ fn promoted(world: &World, name: &str) {
     assert_eq!(world.names.writer, Some(endpoint("prod-leads-2")), "{name}");
     assert_eq!(world.names.readers, [endpoint("prod-leads-2")], "{name}");
     assert_eq!(world.roles.as_ref().map(|roles| (roles.writer, roles.generation(1))), Some((2, 2)), "{name}");
-    // An order to render that is lost is made good by deploy-cluster itself, which compares these roles with the stack's.
+    // An order to render that is lost is made good by deploy-cluster, which compares these roles with the stack's.
     let old = &world.servers[0].rds;
     assert_eq!((old.status.as_str(), old.security_groups[0].0.as_str()), ("stopped", ISOLATED), "{name}");
     let ledger = &world.ledgers[0];
@@ -212,8 +215,8 @@ fn a_replica_is_promoted_after_its_subnet_is_cut() {
     nothing_more(world, "late events");
 }
 
-/// Where every pass dies early, none may look while RDS restarts the old writer: then nothing proves it, and a person is
-/// asked.
+/// Where every pass dies early, none may look while RDS restarts the old writer: then nothing proves it, and a person
+/// is asked.
 fn nobody_saw_it(world: &World, name: &str) -> bool {
     let asked = name.ends_with("three steps a pass") && order(world, "promote") == 0;
     assert!(!asked || world.pages.iter().any(|page| page.ends_with("no-evidence")), "{name}: {:?}", world.pages);
@@ -244,7 +247,11 @@ fn an_old_writer_that_comes_back_at_any_moment() {
             if order(&world, "promote") == 1 {
                 promoted(&world, &name);
             } else {
-                assert_eq!((world.state.writer.as_deref(), world.open()), (Some("prod-leads-1"), vec!["prod-leads-1"]), "{name}");
+                assert_eq!(
+                    (world.state.writer.as_deref(), world.open()),
+                    (Some("prod-leads-1"), vec!["prod-leads-1"]),
+                    "{name}"
+                );
                 assert_eq!(world.servers[0].rds.security_groups[0].0, USUAL, "{name}");
                 assert_ne!(world.servers[0].rds.network_acl.as_deref(), Some("acl-isolated"), "{name}");
                 assert!(world.state.change.is_none(), "{name}");
@@ -272,13 +279,18 @@ fn multi_az_first_then_the_replica() {
         let rto = world.ledgers[0].rto_ms.unwrap();
         assert!((71_000..140_000).contains(&rto), "{name}: {rto}");
     });
-    walk("multi-az fails", 90, || unreached(multi(), "prod-leads-1"), |world, name| {
-        if nobody_saw_it(world, name) {
-            return;
-        }
-        promoted(world, name);
-        assert!(world.ledgers[0].phases.detected_ms >= Some(180_000), "{name}");
-    });
+    walk(
+        "multi-az fails",
+        90,
+        || unreached(multi(), "prod-leads-1"),
+        |world, name| {
+            if nobody_saw_it(world, name) {
+                return;
+            }
+            promoted(world, name);
+            assert!(world.ledgers[0].phases.detected_ms >= Some(180_000), "{name}");
+        },
+    );
 }
 
 #[test]

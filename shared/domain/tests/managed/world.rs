@@ -4,7 +4,7 @@
 use crate::kit::*;
 use domain::{
     decision::Decision,
-    failover::{Ledger, Lease, Seen, Sql, Suspicion},
+    failover::{Lease, Ledger, Seen, Sql, Suspicion},
     follow::Waiting,
     lsn::Lsn,
     managed::{Described, InstanceSeen, NamesSeen, Observed, Reason, Roles, Step, decide, refusal, undo},
@@ -96,7 +96,9 @@ impl World {
 
     pub fn pass_time(&mut self, ms: u64) {
         let until = self.now + ms;
-        while let Some(index) = (0..self.events.len()).filter(|i| self.events[*i].0 <= until).min_by_key(|i| self.events[*i].0) {
+        while let Some(index) =
+            (0..self.events.len()).filter(|i| self.events[*i].0 <= until).min_by_key(|i| self.events[*i].0)
+        {
             let (at, event) = self.events.swap_remove(index);
             self.now = self.now.max(at);
             event(self);
@@ -109,9 +111,8 @@ impl World {
     pub fn open(&self) -> Vec<&str> {
         let isolated = |server: &Server| server.rds.security_groups == [(ISOLATED.to_owned(), "active".to_owned())];
         let cut = |server: &Server| server.rds.network_acl.as_deref() == Some("acl-isolated");
-        let open = |server: &&Server| {
-            server.writes && server.runs && !cut(server) && (server.sessions || !isolated(server))
-        };
+        let open =
+            |server: &&Server| server.writes && server.runs && !cut(server) && (server.sessions || !isolated(server));
         self.servers.iter().filter(open).map(|server| server.rds.id.as_str()).collect()
     }
 
@@ -144,7 +145,8 @@ impl World {
         } else {
             Seen::Known(self.names.clone())
         };
-        (seen.waiting, seen.roles, seen.switchover) = (self.waiting.clone(), self.roles.clone(), self.switchover.clone());
+        (seen.waiting, seen.roles, seen.switchover) =
+            (self.waiting.clone(), self.roles.clone(), self.switchover.clone());
         let writer = self.state.writer.clone().unwrap_or_default();
         let silent = matches!(seen.sql_of(&writer), Sql::Silent(_));
         self.silent_since = if silent { self.silent_since.or(Some(self.now)) } else { None };
@@ -295,7 +297,9 @@ impl World {
             Step::Isolate { instance, groups } => {
                 let (id, group) = (instance.clone(), groups[0].clone());
                 self.server(instance).rds.security_groups = vec![(group.clone(), "adding".to_owned())];
-                self.after(4_000, move |world| world.server(&id).rds.security_groups = vec![(group, "active".to_owned())]);
+                self.after(4_000, move |world| {
+                    world.server(&id).rds.security_groups = vec![(group, "active".to_owned())]
+                });
             }
             Step::SetNetworkAcl { subnet, acl } => {
                 for server in self.servers.iter_mut().filter(|server| server.rds.subnet.as_ref() == Some(subnet)) {

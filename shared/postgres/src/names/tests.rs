@@ -31,8 +31,11 @@ fn answer(question: &[u8], code: u8, records: &[Vec<u8>]) -> Vec<u8> {
     message
 }
 
+/// What a server makes of a question.
+type Reply = fn(&[u8]) -> Vec<u8>;
+
 /// A server that answers each question in turn by a script; a question too many goes unanswered.
-async fn server(script: Vec<fn(&[u8]) -> Vec<u8>>) -> Names {
+async fn server(script: Vec<Reply>) -> Names {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();
     tokio::spawn(async move {
@@ -94,7 +97,7 @@ async fn an_answer_that_is_lost_or_of_another_question_is_asked_for_again() {
 
 #[tokio::test]
 async fn what_has_no_address_is_silent_and_says_why() {
-    let table: [(&str, fn(&[u8]) -> Vec<u8>); 4] = [
+    let table: [(&str, Reply); 4] = [
         ("there is no such name", |asked| answer(asked, 3, &[])),
         ("the DNS server answers with error 2", |asked| answer(asked, 2, &[])),
         ("the answer is empty", |asked| answer(asked, 0, &[])),

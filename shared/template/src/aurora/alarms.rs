@@ -32,10 +32,12 @@ pub(super) fn add(template: &mut Template, of: &Cluster<'_>, card: &Handle<Strin
     match site.part {
         Part::Primary => common::writer_silent(template, site, card),
         Part::Dr => {
+            let from = site.spec.dr.as_ref().map_or("", |dr| &dr.primary_region);
             let region = Watched {
                 id: "Region".into(),
                 name: "region".into(),
-                dimensions: vec![dimension("DBClusterIdentifier", cluster)],
+                // Of the metrics of global databases, these two together.
+                dimensions: vec![dimension("DBClusterIdentifier", cluster), dimension("SourceRegion", from)],
             };
             alarms::add(template, site, &region, region_lag(site));
         }

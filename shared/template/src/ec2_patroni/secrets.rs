@@ -66,6 +66,9 @@ pub(super) fn arns_of_copies(site: &Site<'_>) -> Vec<Value> {
     COPIES.map(|(_, name)| arn(name)).to_vec()
 }
 
+/// Those of the copies that are logins, beside the operator's.
+pub(super) const COPIED_LOGINS: [&str; 5] = ["replication", "application", "superuser", "pooler", "patroni"];
+
 const COPIES: [(&str, &str); 7] = [
     ("OPERATOR_SECRET", "operator"),
     ("REPLICATION_SECRET", "replication"),

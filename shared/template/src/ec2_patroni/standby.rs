@@ -8,15 +8,22 @@ use super::{alarms as own_alarms, groups, secrets, settings};
 use crate::{
     After, Handle, Template, Value, alarms,
     backups::{self, Repository},
+    card::{self, Stands},
     hosts::{self, Host, HostRole, Wanted},
     logs,
+    managed::{self, pair},
     network::{self, Network},
-    resource::{LogGroup, PeeringConnection},
+    resource::{LogGroup, PeeringConnection, StringParameter},
     roles,
+    secrets::secret_name,
     settings::Lines,
     site::Site,
 };
-use domain::spec::Dr;
+use domain::{
+    card::{OtherRegion, PairCard, Side},
+    region::StandbyCard,
+    spec::Dr,
+};
 
 pub(super) fn render(site: &Site<'_>, dr: &Dr) -> Template {
     let mut made = site.template();
@@ -37,6 +44,9 @@ pub(super) fn render(site: &Site<'_>, dr: &Dr) -> Template {
     if let Some(peering) = &peering {
         network.route(template, std::slice::from_ref(&dr.primary_cidr), peering);
     }
+    let mut stands = Stands::new();
+    let pair = pair::add(template, site, &mut stands);
+    own_card(template, site, dr, &host, pair, stands);
     outputs(template, site, &network, &host, peering);
     if let Some(backups) = &backups {
         backups.output(template);
@@ -86,6 +96,44 @@ fn standby(template: &mut Template, site: &Site<'_>, dr: &Dr, ground: &Ground<'_
     own.extend(ground.backups.iter().flat_map(|backups| backups.statements(site)));
     let (_, profile) = roles::add(template, site, HostRole::Dr, ground.logs, own);
     hosts::launch(template, site, &ground.image, place, &profile, &after)
+}
+
+/// What `fail-over-region` knows the standby by. Only there: where cards of clusters lie, every function would take it
+/// for a cluster that it must look after.
+fn own_card(template: &mut Template, site: &Site<'_>, dr: &Dr, host: &Host, pair: Option<PairCard>, mut stands: Stands) {
+    let (spec, fleet) = (site.spec, &site.fleet.name);
+    let card = StandbyCard {
+        version: 1,
+        fleet: fleet.clone(),
+        cluster: spec.name.clone(),
+        topology: spec.topology,
+        side: Side::Dr,
+        region: site.fleet.region.clone(),
+        database: spec.postgresql.database.clone(),
+        port: spec.postgresql.port,
+        records: managed::records(site),
+        operator_secret: secret_name(site, "operator"),
+        secrets: secrets::COPIED_LOGINS.iter().map(|name| secret_name(site, name)).collect(),
+        certificate_authority: site.tls.certificate_authority.clone(),
+        server_name: site.records().writer,
+        host: card::host(&mut stands, host),
+        image_parameter: Some(spec.image.os.image_parameter(spec.architecture())),
+        key_arn: site.kms_key(),
+        other: OtherRegion { region: dr.primary_region.clone(), db_cluster_arn: None, instances: Vec::new() },
+        pair,
+        policy: spec.policy,
+    };
+    #[expect(clippy::expect_used, reason = "strings and numbers only: there is nothing that JSON cannot hold")]
+    let text = serde_json::to_string(&card).expect("a card is JSON");
+    let parameter = StringParameter {
+        name: StandbyCard::parameter(fleet, &spec.name),
+        description: format!("Card of the standby of cluster {} in this Region", spec.name),
+        r#type: "String",
+        tier: "Intelligent-Tiering",
+        value: Value::substitute(&text, &stands),
+        tags: site.tag_map(),
+    };
+    template.add("StandbyCard", parameter);
 }
 
 /// The peering connection with the members' VPC: made here when the spec names that VPC, else the one it names.

@@ -74,6 +74,7 @@ fn the_second_region_is_watched_for_its_lag() {
     assert!(!alarms.iter().any(|(name, _)| name == "writer-silent"), "{alarms:?}");
     let lag = properties(&template, "RegionLagAlarm");
     assert_eq!((&lag["MetricName"], &lag["Threshold"]), (&json!("AuroraGlobalDBReplicationLag"), &json!(1000)));
+    assert_eq!(lag["Dimensions"][1], json!({ "Name": "SourceRegion", "Value": "eu-west-1" }));
 }
 
 /// Names that wake promote-replica belong to its own alarm alone.

@@ -30,6 +30,9 @@ fn nothing_in_it_names_the_first_region() {
     let second = |fields| {
         let mut template = second(fields);
         template.as_object_mut().unwrap().remove("Metadata").unwrap();
+        // Its card says which Region is the other one: for whoever keeps an old writer from writing.
+        let card = template["Resources"].as_object_mut().unwrap().remove("StandbyCard").unwrap();
+        assert!(serde_json::to_string(&card).unwrap().contains(PRIMARY));
         template
     };
     let template = second(json!({}));
@@ -68,6 +71,8 @@ fn it_is_one_host_with_its_bucket_and_no_card() {
         "AWS::IAM::InstanceProfile",
         "AWS::IAM::Role",
         "AWS::Logs::LogGroup",
+        "AWS::Route53::HealthCheck",
+        "AWS::Route53::RecordSet",
         "AWS::S3::Bucket",
         "AWS::S3::BucketPolicy",
         "AWS::SSM::Parameter",
@@ -75,7 +80,7 @@ fn it_is_one_host_with_its_bucket_and_no_card() {
     assert_eq!(kinds, expected.into());
     assert!(template["Resources"].get("Card").is_none());
     let outputs: BTreeSet<&str> = template["Outputs"].as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(outputs, ["BackupBucket", "DrAddress", "DrInstance", "LogGroup", "VpcId"].into());
+    assert_eq!(outputs, ["BackupBucket", "DrAddress", "DrInstance", "LogGroup", "PairRecord", "VpcId"].into());
     let lag = properties(&template, "DrLagAlarm");
     assert_eq!((&lag["MetricName"], &lag["Threshold"]), (&json!("DrLagSeconds"), &json!(300)));
     assert_eq!(lag["TreatMissingData"], "breaching");

@@ -217,7 +217,7 @@ impl<'a> Scene<'a> {
     /// The primary Region is lost; the second takes over on approval, and nothing moves back.
     async fn lost(&mut self) -> Result<(), Error> {
         let since = Moment::now();
-        control::rule(&json!({"region": REGION, "fault": "down"})).await?;
+        control::rule(&json!({"region": REGION, "fault": "unavailable"})).await?;
         sleep(Duration::from_secs(10)).await;
         let early = self.dr.servers().await?.iter().any(|server| matches!(server.answer, Member::Writable(_)));
         self.played.demand(!early, "the second Region took over before anybody approved it");

@@ -6,7 +6,7 @@ use domain::{
     failover::{Host, Page, Sql, Target},
     lsn::Lsn,
     records::RecordsSeen,
-    state::{Approval, Change, Finished, GuardSeen, Holder, Pause, State, Synchronous},
+    state::{Approval, Change, ChangeKind, Finished, GuardSeen, Holder, Pause, State, Synchronous},
 };
 use reconcile::{Desk, Failure, Outside};
 use serde_json::Value;
@@ -25,9 +25,10 @@ fn unused<T>(call: &str) -> Result<T, Failure> {
 }
 
 impl World {
-    /// What a function that comes after a change never calls, where Understudy steers.
+    /// What a function that comes after a change never calls, where Understudy steers on EC2.
     fn only_where_led(&self, call: &str) -> Result<(), Failure> {
-        if self.card.topology == Topology::Ec2Patroni { Ok(()) } else { unused(call) }
+        let led = self.card.topology == Topology::Ec2Patroni || self.managed.is_some();
+        if led { Ok(()) } else { unused(call) }
     }
 }
 
@@ -37,7 +38,7 @@ impl Desk for World {
     }
 
     fn cluster(&self) -> &str {
-        &self.card.cluster
+        self.managed.as_ref().map_or(&self.card.cluster, |card| &card.cluster)
     }
 
     fn now_ms(&self) -> u64 {
@@ -58,7 +59,9 @@ impl Desk for World {
             let now = inner.now_ms;
             let free = |held: &Holder| held.id == holder.id || held.expires_at_ms < now;
             let steady = inner.state.epoch == expected_epoch && inner.state.change.is_none();
-            if !steady || !inner.state.holder.as_ref().is_none_or(free) {
+            let paused = inner.state.pause.as_ref().is_some_and(|pause| pause.until_ms > now);
+            let allowed = !paused || change.kind == ChangeKind::Followed;
+            if !steady || !allowed || !inner.state.holder.as_ref().is_none_or(free) {
                 return Err(lost("dynamodb:UpdateItem"));
             }
             inner.state.epoch += 1;
@@ -94,14 +97,17 @@ impl Desk for World {
                 return Err(lost("dynamodb:UpdateItem"));
             }
             (state.writer, state.change, state.holder) = (Some(finished.writer.clone()), None, None);
-            state.timeline = finished.timeline;
+            (state.timeline, state.changed_at_ms) = (finished.timeline, finished.at_ms);
+            state.failovers_ms.clone_from(&finished.failovers_ms);
             Ok(())
         })
         .await
     }
 
-    async fn abandon(&self, _: u64, _: &str) -> Result<(), Failure> {
-        unused("abandon")
+    async fn abandon(&self, epoch: u64, holder: &str) -> Result<(), Failure> {
+        self.only_where_led("abandon")?;
+        self.call("abandon", |inner| inner.held(epoch, holder).map(|state| (state.change, state.holder) = (None, None)))
+            .await
     }
 
     async fn release(&self, epoch: u64, holder: &str) -> Result<(), Failure> {
@@ -190,7 +196,15 @@ impl Desk for World {
     }
 
     async fn approve(&self, approval: &Approval) -> Result<(), Failure> {
-        unused(&format!("approve at epoch {}", approval.epoch))
+        self.only_where_led("approve")?;
+        self.call("approve", |inner| {
+            if inner.state.epoch != approval.epoch || inner.state.change.is_some() {
+                return Err(lost("dynamodb:UpdateItem"));
+            }
+            inner.state.approval = Some(approval.clone());
+            Ok(())
+        })
+        .await
     }
 }
 

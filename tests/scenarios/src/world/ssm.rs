@@ -28,6 +28,7 @@ impl Inner {
     /// Ends commands whose time is over; a success leaves a standby behind.
     pub fn tick(&mut self) {
         let (now, runs) = (self.now_ms, self.runs_ms);
+        self.databases.tick(now);
         let due = self.commands.iter_mut().filter(|command| !command.ended && command.sent_at_ms + runs <= now);
         let mut back = Vec::new();
         for command in due {

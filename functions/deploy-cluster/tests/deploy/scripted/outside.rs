@@ -1,6 +1,6 @@
 //! What AWS does when it is called.
 
-use super::{Account, Scripted};
+use super::{Account, Scripted, compare::compare};
 use deploy_cluster::{
     deletion::Deletion,
     managed::SetUp,
@@ -274,7 +274,13 @@ impl Outside for Scripted {
                 }
                 TemplateAt::Object(key) => account.objects[key].clone(),
             };
-            let made = (account.next_phase.clone(), serde_json::from_slice(&body).unwrap(), account.now_ms);
+            let wanted: Value = serde_json::from_slice(&body).unwrap();
+            let phase = if account.compares {
+                ChangeSetPhase::Ready(compare(&account.template, &wanted))
+            } else {
+                account.next_phase.clone()
+            };
+            let made = (phase, wanted, account.now_ms);
             account.change_sets.entry(new.name.clone()).or_insert(made);
             Ok(())
         })

@@ -110,7 +110,16 @@ fn what_is_found() {
     let changing = State { change: Some(Change { from: "db-1".to_owned(), ..Change::default() }), ..state() };
     let mut without_writer = described();
     without_writer.instances.remove(0);
+    let mut old_writer = described();
+    old_writer.instances[2].source = None;
     let table = [
+        (
+            "an old writer is left",
+            old_writer,
+            vec![writer(), replica(), silent()],
+            state(),
+            "db-3 replicates from nobody, and is not the writer of record",
+        ),
         ("all is well", described(), well(), state(), "nothing"),
         (
             "the writer is silent",

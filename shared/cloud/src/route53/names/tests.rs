@@ -130,8 +130,8 @@ async fn the_writers_name_moves_in_one_batch_with_its_epoch() {
 
 #[tokio::test]
 async fn a_name_is_moved_by_nobody_who_comes_late_and_never_twice() {
-    let newer = || page(&writer("three.internal", 8));
-    let (lost, sent) = move_writer([newer(), newer()]).await;
+    let newer = page(&writer("three.internal", 8));
+    let (lost, sent) = move_writer([newer]).await;
     let text = lost.unwrap_err().to_string();
     assert!(text.ends_with("the record leads-rw.db.internal (now three.internal, epoch 8) first"), "{text}");
     assert!(sent.is_empty());
