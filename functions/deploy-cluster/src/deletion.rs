@@ -39,9 +39,12 @@ pub struct Deletion {
     pub kept: Vec<String>,
     /// When a person asked for it, in milliseconds since 1970.
     pub asked_at_ms: u64,
-    /// Whether AWS ran it: then each side has records of its own, and there is no certificate.
+    /// Whether AWS ran it: then each side has records of its own.
     #[serde(default)]
     pub is_managed: bool,
+    /// Whether it had hosts with a certificate of its own.
+    #[serde(default)]
+    pub has_certificate: bool,
 }
 
 /// Deletes a cluster, as far as it goes now, because a person asks for it.
@@ -97,12 +100,14 @@ impl<'a, O: Outside> Ending<'a, O> {
         if !note.kept.is_empty() {
             rest.push_str(&format!("; {} stayed", note.kept.join(", ")));
         }
-        if note.is_managed {
-            rest.push_str("; its records are removed; the ledger stays");
-        } else if !note.is_dr {
-            rest.push_str(&format!(
-                "; its records are removed; secret {secret} can be restored for 30 days; the ledger stays"
-            ));
+        if note.is_managed || !note.is_dr {
+            rest.push_str("; its records are removed");
+        }
+        if note.has_certificate {
+            rest.push_str(&format!("; secret {secret} can be restored for 30 days"));
+        }
+        if note.is_managed || !note.is_dr {
+            rest.push_str("; the ledger stays");
         }
         rest
     }
@@ -117,6 +122,8 @@ impl<'a, O: Outside> Ending<'a, O> {
             let has = resources.filter(|(_, resource)| policy(resource).starts_with(wanted));
             has.map(|(name, _)| name.clone()).collect()
         };
+        let hosts = template["Resources"].as_object().into_iter().flat_map(|resources| resources.values());
+        let has_hosts = hosts.into_iter().any(|resource| resource["Type"] == "AWS::EC2::Instance");
         let card = self.outside.card(self.cluster).await?;
         let is_dr = stack.part == Part::Dr;
         let is_managed = matches!(card, Some(Registered::Managed(_)));
@@ -133,6 +140,7 @@ impl<'a, O: Outside> Ending<'a, O> {
             kept: with_policy("Retain"),
             asked_at_ms: self.outside.now_ms(),
             is_managed,
+            has_certificate: !is_dr && has_hosts,
         })
     }
 
@@ -186,6 +194,9 @@ impl<O: Outside> World for Ending<'_, O> {
             (None, Some(note)) if note.is_managed => {
                 if let Some(records) = &note.records {
                     seen.names = self.outside.names(records).await?;
+                }
+                if note.has_certificate {
+                    seen.certificate = self.outside.tls(self.cluster).await?;
                 }
             }
             (None, Some(note)) if !note.is_dr => {

@@ -13,8 +13,8 @@ use domain::{
     failover::{Seen, Sql},
     lsn::Lsn,
     region::{
-        ITEM, Look, PREFLIGHT, Phase, Place, Position, Preflight, Region, Request, SideSeen, Status, Step, decide,
-        refusal, status,
+        ITEM, Look, PREFLIGHT, Phase, Place, Position, Preflight, Region, Request, Server, SideSeen, Status, Step,
+        decide, refusal, status,
     },
     time,
 };
@@ -62,6 +62,9 @@ pub const CALLS: [&str; 31] = [
     "ssm:SendCommand",
 ];
 
+/// How often a pass that stays looks.
+const AGAIN: Duration = Duration::from_secs(2);
+
 /// The item with the other Region's last known write position.
 const LAST: &str = "region-last";
 
@@ -97,12 +100,38 @@ pub struct Pass<O> {
     only_looks: bool,
     /// Why the other Region did not answer this pass.
     silence: Option<String>,
+    /// Until when it may stay and look again, in milliseconds since 1970.
+    stays_until_ms: u64,
 }
 
 impl<O: Regions> Pass<O> {
     /// Begins a pass.
     pub fn new(outside: O, waking: Waking, turn: Turn) -> Self {
-        Pass { outside, turn, waking, item: None, gave_order: false, only_looks: false, silence: None }
+        Pass {
+            outside,
+            turn,
+            waking,
+            item: None,
+            gave_order: false,
+            only_looks: false,
+            silence: None,
+            stays_until_ms: 0,
+        }
+    }
+
+    /// Lets it stay and look again while nobody can write: by the minute's schedule alone, each of the three waits of a
+    /// takeover would cost up to a minute. It leaves when the next one comes, and is needed for nothing.
+    #[must_use]
+    pub fn staying(mut self, span: Duration) -> Self {
+        self.stays_until_ms = self.outside.now_ms() + u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        self
+    }
+
+    /// With time left for what a look may lead to.
+    fn may_stay(&self) -> bool {
+        const LEAST_MS: u64 = 15_000;
+        let now = self.outside.now_ms();
+        now < self.stays_until_ms && now + LEAST_MS < self.turn.deadline_ms
     }
 
     /// The item, read anew.
@@ -120,8 +149,7 @@ impl<O: Regions> Pass<O> {
 
     async fn look(&mut self) -> Result<Look, Failure> {
         let region = self.read_item().await?;
-        let (here, there, global) =
-            join3(self.outside.side(Place::Here), self.there(), self.outside.global()).await;
+        let (here, there, global) = join3(self.outside.side(Place::Here), self.there(), self.outside.global()).await;
         if let Err(failure) = &there {
             self.silence.get_or_insert_with(|| failure.story());
         }
@@ -158,12 +186,12 @@ impl<O: Regions> Pass<O> {
         here: &Result<SideSeen, Failure>,
         there: &Result<SideSeen, Failure>,
     ) -> Result<Position, Failure> {
-        let risk = self.outside.risk().await;
-        let first = |side: &Result<SideSeen, Failure>| side.as_ref().ok().and_then(|side| side.first().cloned());
-        let has = first(here).and_then(|server| server.position());
-        let writes = first(there).filter(|server| matches!(server.sql, Sql::Writer(_)));
+        let (successor, writer) = (first(here), first(there));
+        let risk = self.outside.risk(successor).await;
+        let has = successor.and_then(Server::position);
+        let writes = writer.filter(|server| matches!(server.sql, Sql::Writer(_)));
         let kept = self.outside.kept(LAST).await?;
-        let last = match writes.and_then(|server| server.position()) {
+        let last = match writes.and_then(Server::position) {
             Some(lsn) => {
                 let last = Last { lsn, at_ms: self.outside.now_ms() };
                 if !self.only_looks && region.phase == Phase::Standby && region.change.is_none() {
@@ -191,6 +219,10 @@ impl<O: Regions> Pass<O> {
             done => done,
         }
     }
+}
+
+fn first(side: &Result<SideSeen, Failure>) -> Option<&Server> {
+    side.as_ref().ok().and_then(SideSeen::first)
 }
 
 fn seen<T>(found: Result<T, Failure>) -> Seen<T> {
@@ -262,7 +294,16 @@ async fn publish<O: Regions>(cluster: &mut Pass<O>) -> Result<(), Failure> {
 }
 
 async fn settle<O: Regions>(cluster: &mut Pass<O>, name: &str) -> Result<Report, Failure> {
-    match pass(cluster, decide).await? {
+    let mut end = pass(cluster, decide).await?;
+    while let End::Wait(reason) = &end
+        && reason.is_short()
+        && cluster.may_stay()
+    {
+        tracing::info!("stays: {reason}");
+        cluster.outside.sleep(AGAIN).await;
+        end = pass(cluster, decide).await?;
+    }
+    match end {
         End::Steady { steps: 0 } => Ok(Report::new(name, "steady", "nothing is to be done".to_owned())),
         End::Steady { steps } => Ok(Report::new(name, "acted", format!("{steps} steps; nothing is left to do"))),
         End::Wait(reason) => Ok(Report::new(name, "waits", reason.to_string())),

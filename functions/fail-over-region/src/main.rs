@@ -13,6 +13,11 @@ use futures_util::future::join_all;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn, tracing};
 use reconcile::{Failure, Turn};
 use serde_json::Value;
+use std::time::Duration;
+
+/// How long a pass stays while nobody can write: until about the time that the next one comes, and shorter than a person
+/// who asks by hand waits for an answer.
+const STAYS: Duration = Duration::from_secs(40);
 
 /// What one invocation has.
 struct Region {
@@ -92,12 +97,14 @@ async fn pass_over(
     turn: &Turn,
 ) -> Result<Report, Failure> {
     if let Some(Request::Preflight { .. }) = asked {
-        return try_out(region, card, true).await.map(|report| report.unwrap_or_else(|| Report::new("", "steady", String::new())));
+        return try_out(region, card, true)
+            .await
+            .map(|report| report.unwrap_or_else(|| Report::new("", "steady", String::new())));
     }
     let waking = Waking { by: by(meaning), asked: asked.clone(), fresh: fresh(&turn.pass) };
     let far = OtherRegion::new(&region.config, card.other_region(), &region.table);
     let cluster = DrCluster::open(&region.own, card.clone(), far).await;
-    let mut pass = Pass::new(cluster, waking, turn.clone());
+    let mut pass = Pass::new(cluster, waking, turn.clone()).staying(STAYS);
     if let Some(Request::Status { .. }) = asked {
         return explain(&mut pass).await;
     }
@@ -124,8 +131,8 @@ async fn unknown(region: &Region, cards: &[DrCard], cluster: &str) -> Result<Rep
     let fleet = &region.own.fleet;
     let because = if region.own.has(cluster).await? {
         format!(
-            "{cluster} has no second Region here: its spec has no dr, or this is its first Region; ask the fleet of its \
-             second one; second sides here: {known}"
+            "{cluster} has no second Region here: its spec has no dr, or this is its first Region; ask the fleet of \
+             its second one; second sides here: {known}"
         )
     } else {
         format!("fleet {fleet} has no cluster {cluster} in this Region; second sides here: {known}")

@@ -17,9 +17,7 @@ impl<O: Regions> Pass<O> {
     pub(crate) async fn step(&mut self, step: &Step) -> Result<(), Failure> {
         match step {
             Step::Note { after, .. } => self.note(after).await,
-            Step::Mark { serves, serving, epoch } => {
-                self.outside.mark(&mark_of(*serves, serving, *epoch)).await
-            }
+            Step::Mark { serves, serving, epoch } => self.outside.mark(&mark_of(*serves, serving, *epoch)).await,
             Step::CutOff { at, server } => {
                 self.gave_order = true;
                 self.outside.cut_off(*at, server).await

@@ -37,7 +37,8 @@ fn serve(mut stream: TcpStream, told: &mpsc::Sender<(String, String)>) {
         let known = service == "dynamodb";
         told.send((region, service)).unwrap();
         let (status, body) = if known { ("200 OK", "{}") } else { ("403 Forbidden", "") };
-        let _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+        let _ =
+            write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
         return;
     }
 }

@@ -4,7 +4,7 @@ use crate::{Desk, Failure};
 use domain::{
     failover::PromotedSeen,
     managed::{GlobalSeen, Roles},
-    region::{Check, Checked, DrCard, Place, Position, SideSeen},
+    region::{Check, Checked, DrCard, Place, Position, Server, SideSeen},
     state::Holder,
 };
 use serde_json::Value;
@@ -22,8 +22,8 @@ pub trait Regions: Desk {
     async fn side(&self, at: Place) -> Result<SideSeen, Failure>;
     /// Aurora's global cluster, by this Region's API; `None` when there is none.
     async fn global(&self) -> Result<Option<GlobalSeen>, Failure>;
-    /// How far this side was behind when that was last known, by what this Region knows.
-    async fn risk(&self) -> Position;
+    /// How far this side, whose successor is this server, was behind when that was last known, by what this Region knows.
+    async fn risk(&self, successor: Option<&Server>) -> Position;
     /// Whether a person paused the cluster, here.
     async fn is_paused(&self) -> Result<bool, Failure>;
 

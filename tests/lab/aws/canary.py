@@ -56,9 +56,9 @@ while True:
 """
 
 
-def free_port() -> int:
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
     """A port that nobody uses now."""
-    with socket.socket() as probe:
+    with socket.socket(type=kind) as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
@@ -76,6 +76,7 @@ class LocalAws:
         number = int(self.ports[1]) % 250
         self.front_network = f"127.1.{number}"
         self.rds_networks = f"127.2.{number}", f"127.3.{number}"
+        self.dns_port = free_port(socket.SOCK_DGRAM)
         self.start()
 
     def start(self) -> None:
@@ -89,6 +90,7 @@ class LocalAws:
                  "LAB_UNANSWERED_SECONDS": str(UNANSWERED_SECONDS),
                  "LAB_MIN_DELIVERY_SECONDS": "1", "LAB_DISK_MIB": "512",
                  "LAB_FRONT_NETWORK": self.front_network,
+                 "LAB_RDS_DNS_PORT": str(self.dns_port),
                  "LAB_RDS_NETWORK": self.rds_networks[0], "LAB_RDS_OTHER_NETWORK": self.rds_networks[1],
                  "LAMBDA_ASYNC_RETRY_BASE_SECONDS": "0.1", "AWS_PROFILE": "must-not-leak"})
         self.ready = self.process.stdout.readline().decode()

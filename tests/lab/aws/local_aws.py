@@ -49,6 +49,7 @@ import network_interfaces  # noqa: E402
 import permissions  # noqa: E402
 import rds_authority  # noqa: E402
 import rds_clusters  # noqa: E402
+import rds_dns  # noqa: E402
 import rds_global  # noqa: E402
 import rds_instances  # noqa: E402
 import rds_metrics  # noqa: E402
@@ -66,7 +67,7 @@ PATCHES = (network_interfaces, instances, functions, alarms, stacks, cloudformat
            cloudformation_buckets, cloudformation_balancers, cloudformation_rds, cloudformation_guards,
            cloudformation_refs, cloudformation_known, permissions, images, commands, templates, balancers, call_faults,
            network_acls, rds_authority, rds_volumes, rds_instances, rds_replicas, rds_clusters, rds_global, rds_shown,
-           rds_permissions, rds_watch, rds_metrics, regions)
+           rds_permissions, rds_watch, rds_metrics, rds_dns, regions)
 DRAIN_SECONDS = 1.0
 
 

@@ -15,7 +15,8 @@ from ministack.services import rds
 from ministack_api import in_background
 from rds_databases import Database, endpoint_of, members_of, register, writer_of
 from rds_events import of_cluster
-from rds_instances import PORT, Answer, Refused, error_in, answering, created, minor_version, named, need, shown
+from rds_instances import (PORT, Answer, Refused, answering, created, error_in, minor_version, named, need, shown,
+                           tag_secret)
 from rds_pace import pace
 from rds_replicas import end_later
 from rds_volumes import CannotStart
@@ -69,6 +70,8 @@ def _create(params: dict) -> Answer:
         "ReaderEndpoint": endpoint_of(name, "cluster-ro-lab"), "_database": rds._p(params, "DatabaseName"),
         "Port": int(rds._p(params, "Port") or PORT), "StorageType": rds._p(params, "StorageType"),
         "EnabledCloudwatchLogsExports": rds._parse_member_list(params, "EnableCloudwatchLogsExports")})
+    if secret := record["MasterUserSecret"]:
+        tag_secret(secret["SecretArn"], "aws:rds:primaryDBClusterArn", record["DBClusterArn"])
     if record["Engine"] == "postgres":
         _fill(record, params)
     _after(record, "available", "RDS-EVENT-0170")

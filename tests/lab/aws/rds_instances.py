@@ -166,7 +166,14 @@ def _managed_secret(record: dict, params: dict) -> dict:
         f"rds!db-{new_uuid()}",
         json.dumps({"username": record["MasterUsername"], "password": record["_MasterUserPassword"]}),
         description=f"Secret managed by RDS for DB instance {record['DBInstanceIdentifier']}")
+    tag_secret(arn, "aws:rds:primaryDBInstanceArn", record["DBInstanceArn"])
     return {"SecretArn": arn, "SecretStatus": "active", "KmsKeyId": rds._p(params, "MasterUserSecretKmsKeyId")}
+
+
+def tag_secret(secret_arn: str, key: str, database_arn: str) -> None:
+    """The tags that RDS gives a secret of its own, by which policies know whose it is."""
+    secret = next(s for s in secretsmanager._secrets.values() if s["ARN"] == secret_arn)
+    secret["Tags"] = [{"Key": "aws:secretsmanager:owningService", "Value": "rds"}, {"Key": key, "Value": database_arn}]
 
 
 def back_up(database: Database) -> None:

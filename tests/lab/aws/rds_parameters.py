@@ -19,8 +19,8 @@ DEFAULT_SHARED_BUFFERS = 2048
 NOT_TAKEN = {
     "log_destination", "logging_collector", "log_directory", "log_filename", "log_file_mode", "log_rotation_age",
     "log_rotation_size", "huge_pages", "ssl", "ssl_ca_file", "ssl_cert_file", "ssl_key_file", "port",
-    "listen_addresses", "cluster_name", "archive_mode", "archive_command", "archive_library", "restore_command", "wal_level",
-    "fsync",
+    "listen_addresses", "cluster_name", "archive_mode", "archive_command", "archive_library", "restore_command",
+    "wal_level", "fsync",
     "full_page_writes", "data_sync_retry", "krb_server_keyfile", "synchronous_standby_names", "lc_messages",
     "max_stack_depth",
 }

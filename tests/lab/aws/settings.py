@@ -55,8 +55,8 @@ RDS_SECONDS = float(os.environ.get("LAB_RDS_SECONDS", "2"))
 RDS_FAILOVER_SECONDS = float(os.environ.get("LAB_RDS_FAILOVER_SECONDS") or 3 * RDS_SECONDS)
 # From the death of the only host that could run an instance until RDS has another one.
 RDS_REPLACEMENT_SECONDS = float(os.environ.get("LAB_RDS_REPLACEMENT_SECONDS", "900"))
-# Who answers the names of endpoints: the lab's own DNS server.
-DNS_SERVER = os.environ.get("LAB_DNS_SERVER", "127.0.0.1:5335")
+# Who answers functions the names of RDS's endpoints: this process. Beside the lab's own DNS server, at 5335.
+DNS_SERVER = f"{ADDRESS}:{os.environ.get('LAB_RDS_DNS_PORT', '5336')}"
 
 # Whether instances run their user data; tests of stacks alone want records.
 RUN_USER_DATA = os.environ.get("LAB_RUN_USER_DATA", "yes") == "yes"

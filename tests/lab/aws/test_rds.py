@@ -29,6 +29,9 @@ class Instances(RdsCanary):
         endpoint = shown["Endpoint"]["Address"]
         self.assertEqual(endpoint, "one.lab.eu-west-1.rds.amazonaws.com")
         self.assertNotIn("ReadReplicaSourceDBInstanceIdentifier", shown)
+        self.assertEqual(self.resolve(endpoint.upper()), (0, self.addresses(endpoint)))
+        self.assertEqual(self.resolve(endpoint, kind=28), (0, []), "there is no address of IPv6")
+        self.assertEqual(self.resolve("two.lab.eu-west-1.rds.amazonaws.com"), (3, []))
         self.assertEqual(self.sql(endpoint, "SELECT rolsuper, rolcreaterole, rolcreatedb FROM pg_roles "
                                             "WHERE rolname = current_user"), "f|t|t")
         self.assertEqual(self.sql(endpoint, "SELECT pg_has_role('pg_monitor', 'MEMBER') AND "

@@ -161,6 +161,11 @@ class Aurora(StackCanary):
         secret = self.aws.client("secretsmanager").get_secret_value(
             SecretId=shown["MasterUserSecret"]["SecretArn"])["SecretString"]
         self.assertEqual(shown["ServerlessV2ScalingConfiguration"]["MinCapacity"], 0.5)
+        self.aws.role("reader", [{
+            "Effect": "Allow", "Action": "secretsmanager:GetSecretValue",
+            "Resource": "arn:aws:secretsmanager:eu-west-1:000000000000:secret:rds!*",
+            "Condition": {"StringLike": {"aws:ResourceTag/aws:rds:primaryDBClusterArn": "*:cluster:car*"}}}])
+        self.aws.as_role("secretsmanager", "reader").get_secret_value(SecretId=shown["MasterUserSecret"]["SecretArn"])
         how = {"password": json.loads(secret)["password"]}
         self.assertEqual(self.sql(shown["Endpoint"], "SELECT 1", **how), "1")
         self.assertEqual(self.sql(self.outputs("carts")["Proxy"], "SELECT 2", **how), "2")

@@ -43,8 +43,8 @@ pub fn has_two_regions(spec: &str) -> bool {
     serde_json::from_str::<Value>(spec).is_ok_and(|spec| !spec["dr"].is_null())
 }
 
-/// A cluster by its card in one Region; `None` when it has none there.
-pub async fn find(place: &Place, owner: &Owner, name: &str) -> Result<Option<Managed>, Error> {
+/// The card of a cluster in one Region, of whatever kind; `None` when it has none there.
+pub async fn registered(owner: &Owner, name: &str) -> Result<Option<Registered>, Error> {
     let doing = format!("read the card of {name}");
     let parameter = Card::parameter(FLEET, name);
     let answer = match owner.ask("ssm", "get_parameter", json!({"Name": parameter})).await? {
@@ -52,9 +52,16 @@ pub async fn find(place: &Place, owner: &Owner, name: &str) -> Result<Option<Man
         Err(refused) if refused.code == "ParameterNotFound" => return Ok(None),
         Err(refused) => return Err(cannot(doing)(refused)),
     };
-    let card = match serde_json::from_str(&text(&answer, "/Parameter/Value")?).map_err(cannot(&doing))? {
-        Registered::Managed(card) => card,
-        Registered::Ec2(card) => return Err(cannot(doing)(format!("it is of {}", card.topology))),
+    serde_json::from_str(&text(&answer, "/Parameter/Value")?).map(Some).map_err(cannot(doing))
+}
+
+/// A cluster by its card in one Region; `None` when it has none there.
+pub async fn find(place: &Place, owner: &Owner, name: &str) -> Result<Option<Managed>, Error> {
+    let doing = format!("find {name}");
+    let card = match registered(owner, name).await? {
+        None => return Ok(None),
+        Some(Registered::Managed(card)) => card,
+        Some(Registered::Ec2(card)) => return Err(cannot(doing)(format!("it is of {}", card.topology))),
     };
     let secret = format!("understudy/{FLEET}/{name}/application");
     let secret = owner.call("secretsmanager", "get_secret_value", json!({"SecretId": secret})).await?;

@@ -6,12 +6,14 @@ use crate::{
     fleet::Fleet,
     lab,
     lock::{Lock, Try},
+    managed,
     names::Zone,
     owner::Owner,
     place::Place,
     processes,
     sql::Member,
 };
+use domain::card::Registered;
 use serde::Serialize;
 
 /// The lab, as it is now.
@@ -77,22 +79,51 @@ pub async fn look(place: &Place) -> Result<Status, Error> {
     let zone = Zone::new(Owner::start(place)?, fleet.zone);
     for name in cluster::all(&owner).await? {
         // One that is being removed has no card any more by now.
-        if let Some(cluster) = cluster::find(&owner, &name).await? {
-            status.clusters.push(of(&cluster, cluster.now(&owner, &zone).await?).await);
+        match managed::registered(&owner, &name).await? {
+            Some(Registered::Managed(_)) => status.clusters.extend(managed(place, &owner, &zone, &name).await?),
+            Some(Registered::Ec2(_)) => {
+                if let Some(cluster) = cluster::find(&owner, &name).await? {
+                    status.clusters.push(of(&cluster, cluster.now(&owner, &zone).await?).await);
+                }
+            }
+            None => {}
         }
     }
     Ok(status)
 }
 
+async fn managed(place: &Place, owner: &Owner, zone: &Zone, name: &str) -> Result<Option<ClusterStatus>, Error> {
+    let Some(cluster) = managed::find(place, owner, name).await? else { return Ok(None) };
+    let now = cluster.now(owner, zone).await?;
+    let servers = cluster.servers().await?;
+    let members = servers.into_iter().map(|server| {
+        let postgresql = said(server.answer);
+        MemberStatus { name: server.status, address: String::new(), postgresql, id: server.id }
+    });
+    Ok(Some(ClusterStatus {
+        name: name.to_owned(),
+        writer: now.writer,
+        epoch: now.epoch,
+        steady: now.steady,
+        record: now.record,
+        members: members.collect(),
+        balancer: None,
+    }))
+}
+
+fn said(answer: Member) -> String {
+    match answer {
+        Member::Writable(timeline) => format!("writer, timeline {timeline}"),
+        Member::Waiting(timeline) => format!("writer, timeline {timeline}; its commits wait for standbys"),
+        Member::Standby => "standby".to_owned(),
+        Member::Silent(why) => format!("does not answer: {why}"),
+    }
+}
+
 async fn of(cluster: &cluster::Cluster, now: cluster::Now) -> ClusterStatus {
     let mut members = Vec::new();
     for member in &cluster.card.members {
-        let postgresql = match cluster.database.ask(member.address).await {
-            Member::Writable(timeline) => format!("writer, timeline {timeline}"),
-            Member::Waiting(timeline) => format!("writer, timeline {timeline}; its commits wait for standbys"),
-            Member::Standby => "standby".to_owned(),
-            Member::Silent(why) => format!("does not answer: {why}"),
-        };
+        let postgresql = said(cluster.database.ask(member.address).await);
         let (id, name, address) = (member.id.clone(), member.name.clone(), member.address.to_string());
         members.push(MemberStatus { id, name, address, postgresql });
     }

@@ -148,6 +148,24 @@ async fn databases_go_with_their_stack_and_leave_snapshots_and_nothing_of_their_
     assert_eq!(account.state.as_ref().map(|state| state.epoch), Some(1), "the epoch only grows");
 }
 
+/// PgBouncer's hosts have a certificate as other hosts have.
+#[tokio::test]
+async fn a_tier_of_hosts_before_databases_has_a_bundle_and_a_certificate_that_goes_with_it() {
+    let mut spec = leads();
+    spec["rds"] = json!({ "pooler": {} });
+    spec["postgresql"] = json!({ "max_connections": 500 });
+    let world = unprotected(&spec).await;
+    assert!(world.now().tls.is_some() && world.now().objects.keys().any(|key| key.starts_with("nodes/")));
+    world.ask(&delete("leads")).await;
+    world.complete_stack();
+    world.done();
+    let answer = world.ask(&schedule()).await;
+    assert_eq!(answer.outcome, Deleted, "{}", answer.message);
+    assert!(answer.message.contains("understudy/example/leads/tls can be restored for 30 days"), "{}", answer.message);
+    let expected = ["remove names", "delete certificate", "drop item set-up", "forget deletion"];
+    assert_eq!(world.done(), expected);
+}
+
 #[tokio::test]
 async fn an_end_cut_short_anywhere_is_finished_by_the_minute() {
     let base = unprotected(&leads()).await;

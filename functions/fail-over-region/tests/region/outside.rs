@@ -4,7 +4,7 @@ use crate::world::World;
 use domain::{
     failover::{Page, PromotedSeen},
     managed::{GlobalSeen, Roles},
-    region::{Check, Checked, DrCard, Place, Position, SideSeen},
+    region::{Check, Checked, DrCard, Place, Position, Server, SideSeen},
     state::{Approval, Change, Finished, Holder, Pause, State, Synchronous},
 };
 use reconcile::{Desk, Failure, Preflights, Regions};
@@ -29,7 +29,9 @@ impl Desk for World {
     fn now_ms(&self) -> u64 {
         self.see().now_ms
     }
-    async fn sleep(&self, _: Duration) {}
+    async fn sleep(&self, span: Duration) {
+        self.later(u64::try_from(span.as_millis()).unwrap());
+    }
     async fn state(&self) -> Result<Option<State>, Failure> {
         self.call("state", |inner| Ok(inner.state.clone())).await
     }
@@ -155,7 +157,7 @@ impl Regions for World {
     async fn global(&self) -> Result<Option<GlobalSeen>, Failure> {
         self.call("global", |inner| Ok(inner.aurora.then(|| inner.global.clone()))).await
     }
-    async fn risk(&self) -> Position {
+    async fn risk(&self, _: Option<&Server>) -> Position {
         self.see().risk()
     }
     async fn is_paused(&self) -> Result<bool, Failure> {

@@ -113,7 +113,10 @@ fn an_old_region_on_ec2_or_aurora_is_not_rebuilt_here() {
     world.ask(switchover());
     world.minutes(3);
     refused(&world, rebuild(), "Aurora makes the cluster of eu-west-1 the second side by itself");
-    let world = World::lost(Topology::Ec2Patroni);
+    let world = World::well(Topology::Ec2Patroni);
+    refused(&world, switchover(), "is begun by hand");
+    assert!(world.see().orders.is_empty());
+    world.see().there.alive = false;
     let token = token(&world);
     world.ask(failover(Some(&token)));
     world.minutes(3);

@@ -238,10 +238,9 @@ fn a_switchover_whose_fence_does_not_close_is_undone() {
 
 #[test]
 fn without_asking_only_on_proof_that_lasts_and_only_where_the_owner_allows_it() {
-    for (world, expected) in [
-        (World::by_itself(Topology::RdsPostgres), "serving"),
-        (World::well(Topology::RdsPostgres), "standby"),
-    ] {
+    for (world, expected) in
+        [(World::by_itself(Topology::RdsPostgres), "serving"), (World::well(Topology::RdsPostgres), "standby")]
+    {
         world.see().there.status = "stopped".to_owned();
         world.minutes(2);
         assert_eq!(phase(&world), "standby", "not before it has lasted");
@@ -259,4 +258,20 @@ fn without_asking_only_on_proof_that_lasts_and_only_where_the_owner_allows_it() 
     world.see().kept.insert("paused".to_owned(), true.into());
     world.minutes(10);
     assert_eq!(phase(&world), "standby");
+}
+
+#[test]
+fn a_pass_that_stays_is_there_when_aws_is_done() {
+    let world = World::well(Topology::RdsPostgres);
+    world.see().stays = std::time::Duration::from_secs(40);
+    assert_eq!(world.ask(switchover()).outcome, "waits");
+    world.later(20_000);
+    world.ask(None);
+    world.later(20_000);
+    world.ask(None);
+    assert_eq!(phase(&world), "serving");
+    let entry = entries(&world).remove(0);
+    // The promotion takes 90 s; the rest of the outage is a few looks.
+    assert!((90_000..110_000).contains(&entry.rto_ms), "{entry:?}");
+    assert_eq!(world.see().orders, ["cut off There", "promote Here"]);
 }

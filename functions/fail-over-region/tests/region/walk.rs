@@ -120,7 +120,8 @@ fn cut(story: &Story, trouble: Trouble) {
     assert!(promotions <= 2, "{name}: {:?}", inner.orders);
     assert_eq!(inner.published.last(), Some(&(story.ends == "standby")), "{name}");
     if lossless {
-        let (new, old) = if story.ends == "serving" { (&inner.here, &inner.there) } else { (&inner.there, &inner.here) };
+        let (new, old) =
+            if story.ends == "serving" { (&inner.here, &inner.there) } else { (&inner.there, &inner.here) };
         assert!(new.lsn >= old.lsn, "{name}: {} of {}", new.lsn, old.lsn);
     }
 }
@@ -131,12 +132,9 @@ fn every_call_of_every_story_can_be_where_a_pass_ends() {
         let (from, to) = calls(story);
         assert!(to - from > 20, "{}: {}", story.name, to - from);
         for at in from + 1..=to {
-            for trouble in [
-                Trouble::DiesBefore(at),
-                Trouble::DiesAfter(at),
-                Trouble::Fails(at),
-                Trouble::LosesAnswer(at),
-            ] {
+            for trouble in
+                [Trouble::DiesBefore(at), Trouble::DiesAfter(at), Trouble::Fails(at), Trouble::LosesAnswer(at)]
+            {
                 cut(story, trouble);
             }
         }

@@ -3,18 +3,17 @@
 //! Time passes with every call; the writer that lets clients in writes all the while, so that whatever it acknowledged
 //! and nobody else has is a loss that a test can count. Every call is counted, and can be where a pass is cut.
 
+use crate::card::card;
+use domain::region::Request;
 use domain::{
-    card::{OtherRegion, PairCard, Records, Side, Topology},
-    card::{BackupCard, CardInstance, Isolation, ManagedCard},
+    card::Topology,
     failover::{Page, PromotedSeen, Sql, StandbySeen, WriterSeen},
     lsn::Lsn,
     managed::{GlobalFailover, GlobalSeen, Roles},
-    policy::Policy,
     region::{Cut, DrCard, Place, Position, Server, SideSeen},
     state::State,
 };
 use fail_over_region::{Pass, Report, Waking, change_region, explain};
-use domain::region::Request;
 use reconcile::{Failure, Turn};
 use serde_json::Value;
 use std::{
@@ -23,6 +22,7 @@ use std::{
     future::{Future, pending},
     rc::Rc,
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 pub const HERE: &str = "arn:aws:rds:eu-central-1:111122223333:here";
@@ -86,6 +86,8 @@ pub struct Inner {
     pub backups: u32,
     /// What the preflight finds failing.
     pub failing: Vec<domain::region::Check>,
+    /// How long a pass stays.
+    pub stays: Duration,
     /// A look after every call found two writers that let clients in.
     pub two_writers: bool,
 }
@@ -143,6 +145,7 @@ impl World {
             rendered: Vec::new(),
             backups: 0,
             failing: Vec::new(),
+            stays: Duration::ZERO,
             two_writers: false,
         };
         World { card: Rc::new(card(topology, false)), inner: Rc::new(RefCell::new(inner)) }
@@ -166,9 +169,9 @@ impl World {
 
     /// One minute's pass, or a request's.
     pub fn pass(&self, asked: Option<Request>) -> Option<Result<Report, Failure>> {
-        let turn = self.turn();
+        let (turn, stays) = (self.turn(), self.see().stays);
         let waking = Waking { by: "by a test".to_owned(), asked, fresh: "1a2b3c4d".to_owned() };
-        let mut pass = Pass::new(self.clone(), waking, turn);
+        let mut pass = Pass::new(self.clone(), waking, turn).staying(stays);
         self.run(change_region(&mut pass))
     }
 
@@ -412,50 +415,4 @@ impl Inner {
     pub fn risk(&self) -> Position {
         Position { bytes: Some(self.lag), ms: Some(800), by: "the replica's lag".to_owned() }
     }
-}
-
-fn card(topology: Topology, region_failover: bool) -> DrCard {
-    let aurora = topology.is_aurora();
-    DrCard::Managed(Box::new(ManagedCard {
-        version: 1,
-        fleet: "prod".to_owned(),
-        cluster: "ledger".to_owned(),
-        topology,
-        side: Side::Dr,
-        region: "eu-central-1".to_owned(),
-        database: "ledger".to_owned(),
-        port: 5432,
-        records: Records {
-            zone_id: "Z1".to_owned(),
-            writer: "ledger-dr-rw.db.internal".to_owned(),
-            reader: "ledger-dr-ro.db.internal".to_owned(),
-            ttl_s: 1,
-        },
-        operator_secret: "understudy/prod/ledger/operator".to_owned(),
-        db_cluster: aurora.then(|| "prod-ledger".to_owned()),
-        instances: vec![CardInstance { id: "prod-ledger-1".to_owned(), place: 1, never_promote: false, tier: 0 }],
-        aws_fails_over: aurora,
-        global_cluster: aurora.then(|| "prod-ledger-global".to_owned()),
-        other: Some(OtherRegion {
-            region: "eu-west-1".to_owned(),
-            db_cluster_arn: aurora.then(|| THERE.to_owned()),
-            instances: vec!["prod-ledger-1".to_owned()],
-        }),
-        isolation: (!aurora).then(|| Isolation {
-            security_groups: vec!["sg-1".to_owned()],
-            isolated_group: "sg-0".to_owned(),
-            network_acl: None,
-            usual_network_acl: None,
-        }),
-        backups: Some(BackupCard { retention_days: 30, window: "02:00-03:00".to_owned() }),
-        pair: Some(PairCard {
-            name: "ledger.db.internal".to_owned(),
-            alarm: "understudy-prod-ledger-primary-serves".to_owned(),
-            namespace: "Understudy".to_owned(),
-            metric: "PrimaryServes".to_owned(),
-            health_check: "hc-1".to_owned(),
-        }),
-        pooler: None,
-        policy: Policy { region_failover, ..Policy::default() },
-    }))
 }

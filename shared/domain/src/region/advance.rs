@@ -189,9 +189,14 @@ fn prove(look: &Look, change: &Change, server: &Server, at: Place) -> Answer {
                 timeline: 0,
                 at_ms: look.looked_at_ms,
             };
-            Decision::Act(vec![fence::noted(look, change, "AWS says that it writes; SQL does not reach it", |change| {
-                change.promoted = Some(promoted);
-            })])
+            Decision::Act(vec![fence::noted(
+                look,
+                change,
+                "AWS says that it writes; SQL does not reach it",
+                |change| {
+                    change.promoted = Some(promoted);
+                },
+            )])
         }
         (_, sql) if lasts >= LONG => Decision::Refuse(Reason::Stuck {
             says: format!("AWS is done, and PostgreSQL on {} {sql}", server.id),
@@ -211,7 +216,8 @@ fn finish(look: &Look, change: &Change) -> Answer {
     for (name, steps) in finishing(look, change) {
         if !change.has_done(name) {
             let mut steps = steps;
-            steps.push(fence::noted(look, change, &format!("{name}: done"), |change| change.done.push(name.to_owned())));
+            steps
+                .push(fence::noted(look, change, &format!("{name}: done"), |change| change.done.push(name.to_owned())));
             return Decision::Act(steps);
         }
     }
@@ -233,11 +239,7 @@ fn finish(look: &Look, change: &Change) -> Answer {
 /// Of the old writer is known what the fence said, when it was one.
 fn old(look: &Look, change: &Change) -> Option<Old> {
     let fenced = change.kind == Kind::Switchover && !look.card.topology().is_aurora();
-    fenced.then(|| Old {
-        back_at_ms: look.looked_at_ms,
-        what: change.sure.clone().unwrap_or_default(),
-        fenced: true,
-    })
+    fenced.then(|| Old { back_at_ms: look.looked_at_ms, what: change.sure.clone().unwrap_or_default(), fenced: true })
 }
 
 fn finishing(look: &Look, change: &Change) -> Vec<(&'static str, Vec<Step>)> {

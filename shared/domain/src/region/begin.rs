@@ -2,6 +2,7 @@
 
 use super::{Change, Kind, Look, Offer, Place, Position, Reason, Region, Request, Server, Step};
 use crate::{
+    card::Topology,
     decision::Decision,
     failover::Sql,
     time::{clock, seconds},
@@ -19,6 +20,9 @@ type Answer = Decision<Step, Reason>;
 pub(super) fn standby(look: &Look) -> Answer {
     match &look.asked {
         None => unasked(look),
+        Some(Request::Switchover { .. }) if look.card.topology() == Topology::Ec2Patroni => {
+            Decision::Refuse(Reason::NotOffered { instead: by_hand(look) })
+        }
         Some(Request::Switchover { .. }) => planned(look, Kind::Switchover, Place::There, Place::Here),
         Some(Request::Failover { approval, .. }) => failover(look, approval.as_deref()),
         Some(Request::Failback { .. } | Request::Rebuild { .. }) => {
@@ -26,6 +30,17 @@ pub(super) fn standby(look: &Look) -> Answer {
         }
         Some(Request::Status { .. } | Request::Preflight { .. }) => Decision::Steady,
     }
+}
+
+/// Nothing here can tell members on EC2 to stop in order and say where they stopped: a person can, and loses nothing.
+fn by_hand(look: &Look) -> String {
+    format!(
+        "a switchover of members on EC2 is begun by hand: on each member in {}, the leader last, systemctl stop \
+         understudy-patroni (a leader that is shut down in order first sends all it has to the standby); then ask for \
+         {{\"failover\":{{\"cluster\":\"{}\"}}}}, and approve it if nothing is at risk",
+        look.name(Place::There),
+        look.card.cluster()
+    )
 }
 
 /// Nobody asks: only proof moves a Region, only where the owner allows it, and only after it has lasted.
@@ -92,10 +107,7 @@ fn offer(look: &Look) -> Answer {
     let live = live.filter(|offer| offer.expires_at_ms > look.looked_at_ms + OFFER_MS / 3);
     if let Some(offer) = live {
         let better = healthy(look, Place::There, Place::Here).ok().map(|_| {
-            format!(
-                "Both sides are well: {{\"switchover\":{{\"cluster\":\"{}\"}}}} loses nothing",
-                look.card.cluster()
-            )
+            format!("Both sides are well: {{\"switchover\":{{\"cluster\":\"{}\"}}}} loses nothing", look.card.cluster())
         });
         return Decision::Refuse(Reason::NeedsApproval { seen: seen(look), risk: look.risk.words(), offer, better });
     }
@@ -119,7 +131,7 @@ pub(super) fn planned(look: &Look, kind: Kind, from: Place, to: Place) -> Answer
 }
 
 /// The successor, when both sides are well; else what is wrong.
-pub(super) fn healthy<'a>(look: &'a Look, from: Place, to: Place) -> Result<&'a Server, String> {
+pub(super) fn healthy(look: &Look, from: Place, to: Place) -> Result<&Server, String> {
     let successor = successor(look, to)?;
     let (side, region) = (look.side(from).ok_or_else(|| look.silence(from))?, look.name(from));
     let writer = side.first().ok_or_else(|| format!("{region} has no server"))?;

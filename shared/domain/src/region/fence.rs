@@ -62,7 +62,10 @@ pub(super) fn fence(look: &Look, change: &Change) -> Answer {
     }
     if let (Some(token), true) = (&change.approval, lasts >= APPROVED_PATIENCE || !side.can_cut) {
         let missing = if side.can_cut { cut(&side.cut) } else { "nothing there can cut clients off".to_owned() };
-        return sure(format!("approved with {token}; after {} the fence was not complete: {missing}", seconds(lasts)), None);
+        return sure(
+            format!("approved with {token}; after {} the fence was not complete: {missing}", seconds(lasts)),
+            None,
+        );
     }
     if change.kind.is_planned() && lasts >= PATIENCE {
         return give_up_after(look, change, lasts, cut(&side.cut));

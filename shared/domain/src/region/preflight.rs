@@ -36,7 +36,9 @@ impl Check {
     /// What a person does about it.
     fn cure(self) -> &'static str {
         match self {
-            Check::Secrets => "deploy the first Region's stack anew: it replicates them; look at the replication status",
+            Check::Secrets => {
+                "deploy the first Region's stack anew: it replicates them; look at the replication status"
+            }
             Check::Keys => "enable the key, and let its policy allow the fleet's functions and RDS to use it",
             Check::Images => "correct image in the spec: hosts that fail could not be made anew",
             Check::Quotas => "ask for more in Service Quotas, in this Region",

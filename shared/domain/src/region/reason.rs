@@ -142,6 +142,12 @@ impl Reason {
         )
     }
 
+    /// Whether it is over in seconds or a few minutes, in which nobody can write.
+    #[must_use]
+    pub fn is_short(&self) -> bool {
+        matches!(self, Reason::Fencing { .. } | Reason::CatchingUp { .. } | Reason::Ordered { .. })
+    }
+
     /// Its kind, by which pages are told apart.
     #[must_use]
     pub fn kind(&self) -> &'static str {
@@ -160,7 +166,10 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Reason::WrongRegion { to, expected } => {
-                write!(f, "{to} is asked to serve; here only {expected} can be (ask the other Region's fleet for others)")
+                write!(
+                    f,
+                    "{to} is asked to serve; here only {expected} can be (ask the other Region's fleet for others)"
+                )
             }
             Reason::UnderWay { kind, epoch, since_ms } => {
                 write!(f, "a {kind} (epoch {epoch}) is under way since {}; it is not begun twice", clock(*since_ms))
@@ -187,7 +196,9 @@ impl fmt::Display for Reason {
             Reason::BadApproval { problem } => write!(f, "the approval is worth nothing: {problem}"),
             Reason::NoSuccessor { problem } => write!(f, "this Region cannot take over: {problem}"),
             Reason::Paused => f.write_str("the cluster is paused: nothing is done by itself; resume it, or approve"),
-            Reason::Proving { what, left } => write!(f, "{what}; if that lasts {} more, this Region takes over", seconds(*left)),
+            Reason::Proving { what, left } => {
+                write!(f, "{what}; if that lasts {} more, this Region takes over", seconds(*left))
+            }
             Reason::Fencing { missing, lasts } => write!(f, "fencing for {}: {missing}", seconds(*lasts)),
             Reason::CatchingUp { missing, lasts } => write!(f, "catching up for {}: {missing}", seconds(*lasts)),
             Reason::Ordered { says, lasts } => write!(f, "ordered {} ago: {says}", seconds(*lasts)),

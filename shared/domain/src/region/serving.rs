@@ -1,6 +1,8 @@
 //! While the second Region serves: it stays so until a person asks (R4, R5), and the old writer is kept from writing.
 
-use super::{Cut, Kind, Look, Old, Place, Reason, Region, Request, SideSeen, Step, advance::followed, begin, fence, story};
+use super::{
+    Cut, Kind, Look, Old, Place, Reason, Region, Request, SideSeen, Step, advance::followed, begin, fence, story,
+};
 use crate::{card::Topology, decision::Decision};
 
 type Answer = Decision<Step, Reason>;
@@ -56,7 +58,11 @@ fn rebuild(look: &Look) -> Answer {
     let today = look.roles(Place::There);
     if today.follows() == Some(arn.as_str()) {
         // Asked twice: told again, and made anew once.
-        return if look.gave_order { Decision::Steady } else { Decision::Act(vec![Step::RenderAnew { at: Place::There }]) };
+        return if look.gave_order {
+            Decision::Steady
+        } else {
+            Decision::Act(vec![Step::RenderAnew { at: Place::There }])
+        };
     }
     if !look.region.old.as_ref().is_some_and(|old| old.fenced) {
         return not_well(format!("the old writer in {there} is not proven to be fenced yet"));
@@ -123,7 +129,10 @@ fn old_writer(look: &Look, side: &SideSeen) -> Now {
                 ),
                 false,
             ),
-            None => Now::Is { what: look.region.old.as_ref().map(|old| old.what.clone()).unwrap_or_default(), fenced: false },
+            None => Now::Is {
+                what: look.region.old.as_ref().map(|old| old.what.clone()).unwrap_or_default(),
+                fenced: false,
+            },
         };
     }
     if server.source.is_some() && server.source.as_deref() == ours {
@@ -134,7 +143,9 @@ fn old_writer(look: &Look, side: &SideSeen) -> Now {
     }
     match &side.cut {
         Cut::Done { because, .. } => is(format!("{} in {there}: {because}", server.id), true),
-        _ if !side.can_cut => is(format!("{} in {there} is {}, and nothing can cut clients off", server.id, server.status), false),
+        _ if !side.can_cut => {
+            is(format!("{} in {there} is {}, and nothing can cut clients off", server.id, server.status), false)
+        }
         Cut::No if server.is_available() => Now::Order(Step::CutOff { at: Place::There, server: server.id.clone() }),
         Cut::No => is(format!("{} in {there} is {}", server.id, server.status), false),
         // Without what changes from look to look: that would be told each minute.

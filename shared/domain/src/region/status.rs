@@ -1,6 +1,6 @@
 //! What is, and what would be done: the answer to `{"status": ...}`.
 
-use super::{Kind, Look, Phase, Place, Preflight, Reason, Request, Server, Step, decide};
+use super::{Kind, Look, Phase, Place, Preflight, Reason, Request, Server, Step, decide, fence};
 use crate::{decision::Decision, time};
 use serde::Serialize;
 
@@ -11,6 +11,8 @@ pub struct Status {
     pub region: String,
     /// The other one.
     pub other_region: String,
+    /// The Region that serves; while a change is under way, the old one until the new writer is proven.
+    pub serving: String,
     /// `standby`, `taking over`, `serving` or `giving back`.
     pub phase: &'static str,
     /// Whether this side serves.
@@ -66,6 +68,7 @@ pub fn status(look: &Look, preflight: Option<Preflight>) -> Status {
     Status {
         region: look.card.region().to_owned(),
         other_region: look.card.other_region().to_owned(),
+        serving: serving(look).to_owned(),
         phase,
         serves: look.region.serves,
         epoch: look.region.epoch,
@@ -86,6 +89,15 @@ pub fn status(look: &Look, preflight: Option<Preflight>) -> Status {
         preflight,
         without_route_53: WITHOUT_ROUTE_53,
     }
+}
+
+fn serving(look: &Look) -> &str {
+    look.name(match &look.region.change {
+        None if look.region.phase == Phase::Serving => Place::Here,
+        None => Place::There,
+        Some(change) if change.promoted.is_some() => fence::to(change.kind),
+        Some(change) => fence::from(change.kind),
+    })
 }
 
 fn side(look: &Look, place: Place) -> String {

@@ -124,7 +124,11 @@ pub(super) fn done(look: &Look, change: &Change, entry: &Entry) -> Page {
             ms(Some(entry.finish_ms)),
         ),
     );
-    let lost = if entry.lossless { "nothing that was acknowledged".to_owned() } else { format!("up to {}", change.risk.words()) };
+    let lost = if entry.lossless {
+        "nothing that was acknowledged".to_owned()
+    } else {
+        format!("up to {}", change.risk.words())
+    };
     page = page.line("Lost", &lost);
     if let Some(pair) = look.card.pair() {
         let side = if change.kind == Kind::Failback { "the first Region's" } else { "this Region's" };
@@ -229,15 +233,15 @@ pub fn refusal(look: &Look, reason: &Reason) -> Page {
     let status = command(look, &format!("{{\"status\":\"{cluster}\"}}"));
     match reason {
         Reason::NeedsApproval { seen, risk, offer, better } => {
-            let mut page = Page::about(&format!("P1 {cluster}: a failover to {} waits for approval", look.card.region()));
+            let mut page =
+                Page::about(&format!("P1 {cluster}: a failover to {} waits for approval", look.card.region()));
             for seen in seen {
                 page = page.line("Seen", seen);
             }
             if let Some(better) = better {
                 page = page.line("But", better);
             }
-            let approve =
-                format!("{{\"approve\":{{\"cluster\":\"{cluster}\",\"token\":\"{}\"}}}}", offer.token);
+            let approve = format!("{{\"approve\":{{\"cluster\":\"{cluster}\",\"token\":\"{}\"}}}}", offer.token);
             page.line("Lost", &format!("at risk: {risk}")).line(
                 "Next",
                 &format!("to approve, once, until {}: {}", clock(offer.expires_at_ms), command(look, &approve)),

@@ -28,7 +28,10 @@ impl DrCluster<'_, OtherRegion> {
             return Cut::UnderWay(format!("a group of {} is being removed", instance.id));
         }
         let (Ok(connector), Some(endpoint)) = (&self.connector, &server.endpoint) else {
-            return Cut::UnderWay(format!("the sessions of {} cannot be counted: no login or no endpoint", instance.id));
+            return Cut::UnderWay(format!(
+                "the sessions of {} cannot be counted: no login or no endpoint",
+                instance.id
+            ));
         };
         match connector.client_sessions(&self.target(endpoint), SESSIONS).await {
             Ok(0) => Cut::Done {
@@ -36,7 +39,9 @@ impl DrCluster<'_, OtherRegion> {
                 at: server.position(),
             },
             Ok(sessions) => Cut::UnderWay(format!("{sessions} sessions of clients are left on {}", instance.id)),
-            Err(failure) => Cut::UnderWay(format!("the sessions of {} cannot be counted: {}", instance.id, failure.story())),
+            Err(failure) => {
+                Cut::UnderWay(format!("the sessions of {} cannot be counted: {}", instance.id, failure.story()))
+            }
         }
     }
 }
@@ -48,7 +53,8 @@ pub(super) fn of_hosts(servers: &[Server]) -> Cut {
         .filter(|server| !matches!(server.status.as_str(), "stopped" | "terminated"))
         .map(|server| format!("{} is {}", server.id, server.status))
         .collect();
-    let going = |server: &Server| matches!(server.status.as_str(), "stopping" | "shutting-down" | "stopped" | "terminated");
+    let going =
+        |server: &Server| matches!(server.status.as_str(), "stopping" | "shutting-down" | "stopped" | "terminated");
     match (on.is_empty(), servers.iter().all(going)) {
         (true, _) => Cut::Done { because: "all members read back stopped".to_owned(), at: None },
         (false, true) => Cut::UnderWay(on.join(", ")),

@@ -6,7 +6,7 @@ use domain::{
     card::{ManagedCard, Registered},
     failover::PromotedSeen,
     managed::{GlobalSeen, ROLES, Roles},
-    region::{DrCard, ITEM, Place, Position, SideSeen},
+    region::{DrCard, ITEM, Place, Position, Server, SideSeen},
     rejoin::Order,
     state::{Change, ChangeKind, Finished, Holder, Pause, State, Synchronous},
 };
@@ -133,7 +133,7 @@ impl Regions for DrCluster<'_, OtherRegion> {
         }
     }
 
-    async fn risk(&self) -> Position {
+    async fn risk(&self, successor: Option<&Server>) -> Position {
         match &self.card {
             DrCard::Managed(card) if card.topology.is_aurora() => {
                 let cluster = card.db_cluster.clone().unwrap_or_default();
@@ -142,8 +142,7 @@ impl Regions for DrCluster<'_, OtherRegion> {
                 self.measured("AuroraGlobalDBReplicationLag", by, 1.0).await
             }
             DrCard::Managed(_) => {
-                let side = self.look_at(Place::Here).await;
-                let Some(first) = side.ok().and_then(|side| side.servers.into_iter().next()) else {
+                let Some(first) = successor else {
                     return Position { by: "no replica is there".to_owned(), ..Position::default() };
                 };
                 if let (Ok(connector), Some(endpoint)) = (&self.connector, &first.endpoint)
@@ -152,7 +151,7 @@ impl Regions for DrCluster<'_, OtherRegion> {
                     let by = "since the last transaction that the replica replayed".to_owned();
                     return Position { bytes: lag.bytes, ms: lag.ms, by };
                 }
-                let by = vec![("DBInstanceIdentifier".to_owned(), first.id)];
+                let by = vec![("DBInstanceIdentifier".to_owned(), first.id.clone())];
                 self.measured("ReplicaLag", by, 1_000.0).await
             }
             DrCard::Standby(card) => {

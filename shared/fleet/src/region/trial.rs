@@ -183,7 +183,10 @@ impl DrCluster<'_, Alone> {
         };
         let seen = self.own.route53.pair(records, &pair.name).await.map_err(failed)?;
         if seen.secondary.as_deref() != Some(records.writer.as_str()) {
-            return Err(format!("the second record of {} leads to {:?}, not {}", pair.name, seen.secondary, records.writer));
+            return Err(format!(
+                "the second record of {} leads to {:?}, not {}",
+                pair.name, seen.secondary, records.writer
+            ));
         }
         if seen.primary.is_none() || seen.health_check.as_deref() != Some(pair.health_check.as_str()) {
             return Err(format!("the first record of {} does not have health check {}", pair.name, pair.health_check));
@@ -194,7 +197,9 @@ impl DrCluster<'_, Alone> {
         }
         match self.own.cloudwatch.alarm(&pair.alarm).await.map_err(failed)? {
             None => Err(format!("there is no alarm {}", pair.alarm)),
-            Some(AlarmState::Unknown) => Err(format!("alarm {} has no data: nobody publishes {}", pair.alarm, pair.metric)),
+            Some(AlarmState::Unknown) => {
+                Err(format!("alarm {} has no data: nobody publishes {}", pair.alarm, pair.metric))
+            }
             Some(state) => Ok(format!("{} has both records, health check and alarm ({state:?})", pair.name)),
         }
     }

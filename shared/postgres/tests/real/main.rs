@@ -6,3 +6,4 @@ mod managed;
 mod roles;
 mod server;
 mod set_up;
+mod upgrade;

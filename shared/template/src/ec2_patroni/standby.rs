@@ -100,7 +100,14 @@ fn standby(template: &mut Template, site: &Site<'_>, dr: &Dr, ground: &Ground<'_
 
 /// What `fail-over-region` knows the standby by. Only there: where cards of clusters lie, every function would take it
 /// for a cluster that it must look after.
-fn own_card(template: &mut Template, site: &Site<'_>, dr: &Dr, host: &Host, pair: Option<PairCard>, mut stands: Stands) {
+fn own_card(
+    template: &mut Template,
+    site: &Site<'_>,
+    dr: &Dr,
+    host: &Host,
+    pair: Option<PairCard>,
+    mut stands: Stands,
+) {
     let (spec, fleet) = (site.spec, &site.fleet.name);
     let card = StandbyCard {
         version: 1,

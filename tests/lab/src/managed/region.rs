@@ -125,7 +125,9 @@ impl<'a> Scene<'a> {
         let until = Instant::now() + LIMIT;
         loop {
             let status = self.ask(&json!({"status": self.name})).await?;
-            let serves = status["status"]["serving"] == region && status["status"]["phase"] == "serving";
+            // The second Region's word for its own side: it serves, or stands by again.
+            let settled = matches!(status["status"]["phase"].as_str(), Some("serving" | "standby"));
+            let serves = status["status"]["serving"] == region && settled;
             let resumed =
                 outage(&self.client.tally().rows, since).is_some_and(|(_, first)| Moment::now().ms_since(first) > 500);
             if serves && resumed {
