@@ -2,7 +2,7 @@
 
 Fills gaps: MiniStack shows empty elements where RDS shows none, which an SDK
 reads as a name that is empty; and leaves out what is asked for of a member of
-a stack: logs, zones, secrets, storage.
+a stack: logs, zones, secrets, storage. It has no DescribeAccountAttributes.
 """
 
 import re
@@ -13,6 +13,8 @@ from rds_names import global_endpoint
 
 EMPTY = re.compile(r"<(ReadReplicaSourceDBInstanceIdentifier|DBClusterIdentifier|KmsKeyId|MonitoringRoleArn|ReplicaMode"
                    r"|EnhancedMonitoringResourceArn|DBName|StorageType|DatabaseName)></\1>")
+# RDS's own default.
+MOST_INSTANCES = 40
 ENDPOINT = re.compile(r"<Endpoint>\s*<Address>.*?</Endpoint>", re.DOTALL)
 
 
@@ -59,6 +61,15 @@ def _global(world: dict) -> str:
     return f"{_original_global(world)}<Endpoint>{global_endpoint(world)}</Endpoint>"
 
 
+def _attributes(_params: dict) -> tuple:
+    """How many instances there are in the Region, and how many there may be."""
+    used = len(list(rds._instances.keys()))
+    quota = (f"<AccountQuotas><AccountQuota><AccountQuotaName>DBInstances</AccountQuotaName><Used>{used}</Used>"
+             f"<Max>{MOST_INSTANCES}</Max></AccountQuota></AccountQuotas>")
+    return rds._xml(200, "DescribeAccountAttributesResponse",
+                    f"<DescribeAccountAttributesResult>{quota}</DescribeAccountAttributesResult>")
+
+
 _original_instance, _original_cluster = rds._instance_xml, rds._cluster_xml
 _original_global = rds._global_cluster_xml
 
@@ -66,3 +77,4 @@ _original_global = rds._global_cluster_xml
 def install() -> None:
     """Puts all of this in MiniStack's place."""
     rds._instance_xml, rds._cluster_xml, rds._global_cluster_xml = _instance, _cluster, _global
+    rds._ACTION_MAP["DescribeAccountAttributes"] = _attributes

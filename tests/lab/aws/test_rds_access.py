@@ -88,6 +88,8 @@ class Down(RdsCanary):
         self.assertIsNone(self.connect(endpoint, "127.0.0.1"))
         self.pause(8)
         self.assertIsNone(self.connect(endpoint, "127.0.0.1"), "nobody looks after it")
+        (quota,) = self.rds.describe_account_attributes()["AccountQuotas"]
+        self.assertEqual((quota["AccountQuotaName"], quota["Used"]), ("DBInstances", 1))
         status, said = self.aws.ask("aws", method="DELETE")
         self.assertEqual(status, 200, said)
         client("rds", "eu-west-1").describe_db_instances()

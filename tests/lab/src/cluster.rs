@@ -228,7 +228,7 @@ pub async fn age(owner: &Owner, name: &str) -> Result<(), Error> {
     for item in items(owner, name).await? {
         let sort = text(&item, "/item/S")?;
         // What was told of a deployment is told for good.
-        if sort.starts_with("told#") && !sort.starts_with("told#stack#") {
+        if sort.starts_with("told#") && !["told#stack#", "told#ready"].iter().any(|kept| sort.starts_with(kept)) {
             delete(owner, name, &sort).await?;
         }
     }

@@ -157,6 +157,7 @@ impl ManagedCard {
 /// A card of whatever kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
+#[allow(clippy::large_enum_variant, reason = "a fleet has some hundred of them, and each is read once a minute")]
 pub enum Registered {
     /// On EC2 instances.
     Ec2(Card),

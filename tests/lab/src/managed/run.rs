@@ -100,7 +100,7 @@ pub async fn run(
         if of == 1 { format!("{name}, fault {fault}") } else { format!("{name}, fault {fault}, run {number} of {of}") };
     let entries = story::entries(fault, &writer, struck, &tally, gap, &listener.said(), &watched.pages);
     let story = story::Look::of_stdout().story(&title, struck, &entries, &run);
-    let broken = broken(&run, Successor::of(&cluster.card));
+    let broken = broken(&run, Successor::of(&cluster.card), name);
     Ok((Outcome { run, story }, cluster, broken))
 }
 
@@ -123,7 +123,7 @@ async fn watch(
         let higher = watched.now.state_epoch > before.state_epoch;
         let resumed =
             outage(&client.tally().rows, struck).is_some_and(|(_, first)| Moment::now().ms_since(first) > 300);
-        if resumed && higher && watched.writable.is_none() {
+        if resumed && higher && watched.writable.as_ref().is_none_or(Vec::is_empty) {
             watched.writable = Some(writable(cluster).await?);
         }
         if higher && watched.entry.is_none() {

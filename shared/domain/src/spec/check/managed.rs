@@ -67,7 +67,7 @@ pub(super) fn common(spec: &Spec) -> Vec<Finding> {
         refuse(&[path], managed.enhanced_monitoring_s.to_string(), "0 (off), 1, 5, 10, 15, 30 or 60");
     }
     let days = managed.performance_insights_days;
-    if !(matches!(days, 0 | 7 | 731) || days % 31 == 0) {
+    if !(matches!(days, 0 | 7 | 731) || days.is_multiple_of(31)) {
         let allowed = "0 (off), 7, a multiple of 31 up to 713, or 731";
         refuse(&["/managed/performance_insights_days"], days.to_string(), allowed);
     }
