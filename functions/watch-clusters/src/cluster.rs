@@ -62,6 +62,7 @@ enum Heard {
 }
 
 /// What is known of a cluster, by who runs its servers.
+#[allow(clippy::large_enum_variant, reason = "one for each cluster, and both are large")]
 enum Eyes {
     Ec2(Watch),
     Managed(ManagedWatch),

@@ -90,8 +90,8 @@ pub struct DatabaseHost {
     pub status: String,
     /// Whether its hardware died.
     pub dead: bool,
-    /// Where it listens.
-    pub address: IpAddr,
+    /// Where it listens; nowhere while it is being made.
+    pub address: Option<IpAddr>,
 }
 
 impl Front {

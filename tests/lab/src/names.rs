@@ -168,11 +168,11 @@ pub async fn follow(resolver: &TokioResolver, name: &str) -> Result<(String, IpA
     // With the final dot the name is complete and no search list is tried.
     let answer = resolver.lookup_ip(format!("{name}.")).await.map_err(|error| story(&error))?;
     let address = answer.iter().next().ok_or("the record has no address")?;
-    let targets = answer.as_lookup().answers().iter().filter_map(|record| match &record.data {
+    let mut targets = answer.as_lookup().answers().iter().filter_map(|record| match &record.data {
         RData::CNAME(target) => Some(target.0.to_ascii().trim_end_matches('.').to_lowercase()),
         _ => None,
     });
-    Ok((targets.last().unwrap_or_else(|| name.to_owned()), address))
+    Ok((targets.next_back().unwrap_or_else(|| name.to_owned()), address))
 }
 
 /// A resolver as an application has it: asks the responder, keeps an answer for its time to live and no longer.

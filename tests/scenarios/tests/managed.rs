@@ -69,7 +69,7 @@ fn walk(name: &str, count: usize, make: impl Fn() -> World, judge: impl Fn(&Worl
     let calls = whole.see().calls.clone();
     // Looks repeat: what is cut in each of the first passes, and around every call that changes something.
     let looks = ["describe", "kept", "lags", "names", "probe", "state"];
-    let cut = |number: &usize| *number < 60 || !looks.contains(&calls[*number - 1]) || number % 17 == 0;
+    let cut = |number: &usize| *number < 60 || !looks.contains(&calls[*number - 1]) || number.is_multiple_of(17);
     for call in (1..=calls.len()).filter(cut) {
         for trouble in [Trouble::DiesBefore, Trouble::DiesAfter, Trouble::Fails, Trouble::LosesAnswer] {
             let world = make();

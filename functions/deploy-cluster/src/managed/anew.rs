@@ -30,10 +30,10 @@ pub(crate) async fn render<O: Outside>(outside: &O, cluster: &str) -> Result<Sta
         Some(Err(problems)) => Stacked::Ended(Answer::refused(Some(cluster), problems)),
         Some(Ok(spec)) => deployment::deploy(outside, &spec, WHOSE).await?,
     };
-    if let Stacked::Ended(answer) = &stacked {
-        if answer.outcome == Outcome::Refused {
-            tell(outside, cluster, answer).await?;
-        }
+    if let Stacked::Ended(answer) = &stacked
+        && answer.outcome == Outcome::Refused
+    {
+        tell(outside, cluster, answer).await?;
     }
     Ok(stacked)
 }

@@ -18,7 +18,7 @@ impl DrCluster<'_, OtherRegion> {
         let groups: Vec<&(String, String)> =
             instance.security_groups.iter().filter(|(_, status)| status != "removing").collect();
         let isolated = |group: &&(String, String)| group.0 == isolation.isolated_group;
-        if !groups.iter().any(|group| isolated(&group)) {
+        if !groups.iter().any(&isolated) {
             return Cut::No;
         }
         if let Some((group, status)) = groups.iter().find(|group| !isolated(group) || group.1 != "active") {
