@@ -59,7 +59,9 @@ def _ec2_resources(params: dict, region: str, account: str) -> list[str]:
 
 def _resource_arn(service: str, method: str, path: str, headers: dict, body: bytes, params: dict,
                   region: str, account: str) -> str:
-    """The resource a call is checked on; for GetParametersByPath and SendCommand MiniStack has `*`."""
+    """The resource a call is checked on; for GetParametersByPath, SendCommand and GetHealthCheck MiniStack has `*`."""
+    if service == "route53" and "/healthcheck/" in path:
+        return f"arn:aws:route53:::healthcheck/{path.rsplit('/healthcheck/', 1)[1].split('/')[0]}"
     if service == "ec2" and params.get("Action", [""])[0] == "ReplaceNetworkAclAssociation":
         return f"arn:aws:ec2:{region}:{account}:network-acl/{ec2._p(params, 'NetworkAclId')}"
     target = headers.get("x-amz-target", "") if service == "ssm" else ""

@@ -1,16 +1,21 @@
 """CloudFormation stacks: events of their status, and waiting for instances to report.
 
 Fills gaps: MiniStack tells EventBridge nothing of stacks, and a
-CreationPolicy only holds up its wait conditions, not EC2 instances.
+CreationPolicy only holds up its wait conditions, not EC2 instances. Names that
+it makes up follow from the stack's name alone, so that stacks of one name in
+two Regions would share their roles.
 """
 
 import functools
 import sys
 
+from ministack.core.responses import get_region
 from ministack.services import cloudformation
-from ministack.services.cloudformation import engine, stacks, wait_conditions
+from ministack.services.cloudformation import engine, provisioners, stacks, wait_conditions
 from ministack_api import emit
 
+# Where the first fleet is; its names stay as MiniStack has them.
+HOME = "eu-west-1"
 INSTANCE = "AWS::EC2::Instance"
 WAITING = ("AWS::RDS::DBInstance", "AWS::RDS::DBCluster", "AWS::RDS::GlobalCluster")
 
@@ -120,10 +125,22 @@ _original_add_event = stacks._add_event
 _original_runs_on_worker_thread = stacks._runs_on_worker_thread
 
 
+@functools.wraps(provisioners._physical_name)
+def _physical_name(stack_name: str, logical_id: str, **options) -> str:
+    """IAM has no Regions: a role's name tells them apart, wherever its stack is."""
+    where = "" if get_region() == HOME else f"-{get_region().replace('-', '')}"
+    return _original_physical_name(f"{stack_name}{where}", logical_id, **options)
+
+
+_original_physical_name = provisioners._physical_name
+
+
 def install() -> None:
     """Puts all of this in MiniStack's place, in every module that has a copy of its own."""
     for name, module in list(sys.modules.items()):
         if name.startswith("ministack.services.cloudformation"):
+            if getattr(module, "_physical_name", None) is _original_physical_name:
+                module._physical_name = _physical_name
             if getattr(module, "_add_event", None) is _original_add_event:
                 module._add_event = _add_event
             if getattr(module, "_runs_on_worker_thread", None) is _original_runs_on_worker_thread:

@@ -105,6 +105,12 @@ async fn hosted_zone(owner: &Owner, region: &str, vpc: &str) -> Result<String, E
     Ok(zone.trim_start_matches("/hostedzone/").to_owned())
 }
 
+/// Name of the stack in a Region. AWS gives roles without a name a random one; the local AWS makes it of the stack's,
+/// and roles know no Region: the second fleet's would take the first one's place.
+fn stack(region: &str) -> String {
+    if region == REGION { STACK.to_owned() } else { format!("{STACK}-{region}") }
+}
+
 /// Deploys `infra/template.yaml` with the built functions, unless it is deployed as it is now.
 pub async fn deploy(place: &Place, owner: &Owner, fleet: &mut Fleet, step: &Step) -> Result<bool, Error> {
     let template = place.repo.join("infra/template.yaml");
@@ -121,7 +127,7 @@ pub async fn deploy(place: &Place, owner: &Owner, fleet: &mut Fleet, step: &Step
     sam.args([
         "deploy",
         "--stack-name",
-        STACK,
+        &stack(&fleet.region),
         "--resolve-s3",
         "--no-confirm-changeset",
         "--no-fail-on-empty-changeset",
@@ -220,7 +226,7 @@ mod tests {
     fn each_functions_code_is_the_built_one() {
         let template = "A:\n  Properties:\n    CodeUri: ../functions/deploy-cluster\nB:\n    CodeUri: ../functions/watch-clusters/\n\
                         C:\n    CodeUri: ../functions/promote-replica # built by sam\nD:\n    CodeUri: ../functions/update-dns\n\
-                        E:\n    CodeUri: ../functions/rejoin-replica # built by sam\n";
+                        E:\n    CodeUri: ../functions/rejoin-replica # built by sam\nF:\n    CodeUri: ../functions/fail-over-region\n";
         let wrong = with_built_code(template, Path::new("/built"));
         assert!(wrong.is_err(), "a comment is part of no name: {wrong:?}");
         let template = template.replace(" # built by sam", "");
@@ -229,7 +235,7 @@ mod tests {
             built,
             "A:\n  Properties:\n    CodeUri: /built/deploy-cluster\nB:\n    CodeUri: /built/watch-clusters\n\
              C:\n    CodeUri: /built/promote-replica\nD:\n    CodeUri: /built/update-dns\n\
-             E:\n    CodeUri: /built/rejoin-replica\n"
+             E:\n    CodeUri: /built/rejoin-replica\nF:\n    CodeUri: /built/fail-over-region\n"
         );
     }
 
@@ -238,8 +244,8 @@ mod tests {
         let story = with_built_code("    CodeUri: ../functions/deploy-cluster\n", Path::new("/built"));
         assert_eq!(
             story.err().map(|error| error.to_string()).unwrap_or_default(),
-            "cannot find the functions in infra/template.yaml: CodeUri of deploy-cluster, promote-replica, \
-             rejoin-replica, update-dns, watch-clusters expected, of deploy-cluster found"
+            "cannot find the functions in infra/template.yaml: CodeUri of deploy-cluster, fail-over-region, \
+             promote-replica, rejoin-replica, update-dns, watch-clusters expected, of deploy-cluster found"
         );
     }
 }
