@@ -83,12 +83,12 @@ async fn tell_ready<O: Outside>(
         (Side::Dr, _) => format!("it follows the primary side; {{\"status\": \"{cluster}\"}} says how far"),
         (Side::Primary, Some(pooler)) => {
             format!(
-                "clients: host={pooler} dbname={database} sslmode=require; without pool: host={} port={port}",
+                "clients: host={pooler} dbname={database} sslmode=verify-ca; without pool: host={} port={port}",
                 records.writer
             )
         }
         (Side::Primary, None) => format!(
-            "clients: host={} port={port} dbname={database} sslmode=require; reading: host={}",
+            "clients: host={} port={port} dbname={database} sslmode=verify-ca; reading: host={}",
             records.writer, records.reader
         ),
     };
