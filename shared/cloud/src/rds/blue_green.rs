@@ -197,7 +197,10 @@ mod tests {
 
     #[tokio::test]
     async fn orders_are_given_as_asked() {
-        let (config, replay) = answer(200, "<CreateBlueGreenDeploymentResponse><CreateBlueGreenDeploymentResult/></CreateBlueGreenDeploymentResponse>");
+        let (config, replay) = answer(
+            200,
+            "<CreateBlueGreenDeploymentResponse><CreateBlueGreenDeploymentResult/></CreateBlueGreenDeploymentResponse>",
+        );
         let wanted =
             Wanted { engine_version: Some("17.4".into()), parameter_group: Some("p17".into()), ..Wanted::default() };
         Rds::new(&config).create_blue_green(&card(), "arn:a", &wanted).await.unwrap();
@@ -210,11 +213,17 @@ mod tests {
         ] {
             assert!(asked.contains(&(key.into(), value.into())), "{key}: {asked:?}");
         }
-        let (config, replay) = answer(200, "<SwitchoverBlueGreenDeploymentResponse><SwitchoverBlueGreenDeploymentResult/></SwitchoverBlueGreenDeploymentResponse>");
+        let (config, replay) = answer(
+            200,
+            "<SwitchoverBlueGreenDeploymentResponse><SwitchoverBlueGreenDeploymentResult/></SwitchoverBlueGreenDeploymentResponse>",
+        );
         Rds::new(&config).switch_over_blue_green("bgd-1", 300).await.unwrap();
         assert!(replay.only().form().contains(&("SwitchoverTimeout".into(), "300".into())));
         for (with_target, told) in [(true, true), (false, false)] {
-            let (config, replay) = answer(200, "<DeleteBlueGreenDeploymentResponse><DeleteBlueGreenDeploymentResult/></DeleteBlueGreenDeploymentResponse>");
+            let (config, replay) = answer(
+                200,
+                "<DeleteBlueGreenDeploymentResponse><DeleteBlueGreenDeploymentResult/></DeleteBlueGreenDeploymentResponse>",
+            );
             Rds::new(&config).delete_blue_green("bgd-1", with_target).await.unwrap();
             assert_eq!(replay.only().form().iter().any(|(key, _)| key == "DeleteTarget"), told);
         }

@@ -202,7 +202,8 @@ fn a_note_of_an_earlier_wait_is_not_this_one() {
     let noted = |confirmed_ms: u64, answered_ms: Option<u64>| {
         let led = dead().but(|led| {
             led.answered_ms = answered_ms;
-            led.waiting = Some(Waiting { kind: "no-leader".to_owned(), since_ms: NOW - 600_000, confirmed_ms, about: None });
+            led.waiting =
+                Some(Waiting { kind: "no-leader".to_owned(), since_ms: NOW - 600_000, confirmed_ms, about: None });
         });
         match one(led) {
             Decision::Act(steps) => match steps.as_slice() {
