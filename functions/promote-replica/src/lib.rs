@@ -149,7 +149,9 @@ async fn settle<O: Steers>(cluster: &mut Pass<O>) -> Result<Report, Failure> {
         End::Refuse(_, reason) if reason.is_answer() => Ok(Report::new(&name, "refused", reason.to_string())),
         End::Refuse(seen, reason) => {
             let page = domain::failover::refusal(&seen, &reason);
-            refuse(cluster, undo(&seen, &reason), (reason.kind(), TELL_AGAIN), &page).await?;
+            // The members' own steps are found again without a change.
+            let undo = (undo(&seen, &reason), (|_: &domain::failover::Step| false) as fn(&domain::failover::Step) -> bool);
+            refuse(cluster, undo, (reason.kind(), TELL_AGAIN), &page).await?;
             Ok(Report::new(&name, "refused", reason.to_string()))
         }
     }
@@ -165,15 +167,20 @@ pub async fn explain<O: Steers>(cluster: &mut Pass<O>) -> Result<Report, Failure
     Ok(Report::explained(&seen.cluster, domain::failover::explain(&seen)))
 }
 
-/// Undoes what may not stay as it is, then tells a person.
+/// Undoes what may not stay as it is, then tells a person. A step that `ends` the change is left to the next pass when
+/// one before it failed, so that somebody goes on.
 async fn refuse<C: Cluster>(
     cluster: &mut C,
-    undo: Vec<C::Step>,
+    (undo, ends): (Vec<C::Step>, fn(&C::Step) -> bool),
     (kind, again): (&str, Duration),
     page: &Page,
 ) -> Result<(), Failure> {
     let mut undone = Ok(());
     for step in undo {
+        if undone.is_err() && ends(&step) {
+            tracing::warn!("left to the next pass: {step}");
+            continue;
+        }
         tracing::info!("undo: {step}");
         // One standby that cannot be freed must not keep the others frozen.
         if let Err(failure) = cluster.perform(&step).await {

@@ -80,9 +80,11 @@ impl<O: Managed> ManagedPass<O> {
     /// I2: a second order would fail over a second time.
     async fn fail_over(&mut self, db_cluster: &str, to: &str) -> Result<(), Failure> {
         let now = self.outside().describe().await?;
+        let from = self.looks.change.as_ref().map(|change| change.from.clone());
         let ready = now.db_cluster.filter(|seen| seen.id == db_cluster && seen.status == "available");
         match ready {
-            Some(seen) if seen.writer.as_deref() != Some(to) => self.outside().fail_over(db_cluster, to).await,
+            // Not a third one, which AWS has chosen meanwhile and which is well.
+            Some(seen) if seen.writer == from => self.outside().fail_over(db_cluster, to).await,
             _ => {
                 tracing::warn!("{db_cluster} is not ordered to fail over to {to}: it has begun, or has done so");
                 Ok(())
@@ -250,7 +252,8 @@ async fn settle<O: Managed>(cluster: &mut ManagedPass<O>) -> Result<Report, Fail
         End::Refuse(_, reason) if reason.is_answer() => Ok(Report::new(&name, "refused", reason.to_string())),
         End::Refuse(ManagedSeen { seen, .. }, reason) => {
             let page = refusal(&seen, &reason);
-            refuse(cluster, undo(&seen, &reason), (reason.kind(), reason.tell_again()), &page).await?;
+            let ends: fn(&Step) -> bool = |step| matches!(step, Step::Abandon { .. });
+            refuse(cluster, (undo(&seen, &reason), ends), (reason.kind(), reason.tell_again()), &page).await?;
             Ok(Report::new(&name, "refused", reason.to_string()))
         }
     }

@@ -85,7 +85,6 @@ resources! {
     MetricFilter = "AWS::Logs::MetricFilter",
     Alarm = "AWS::CloudWatch::Alarm",
     NetworkAcl = "AWS::EC2::NetworkAcl",
-    NetworkAclEntry = "AWS::EC2::NetworkAclEntry",
     Key = "AWS::KMS::Key",
     DbSubnetGroup = "AWS::RDS::DBSubnetGroup",
     DbClusterParameterGroup = "AWS::RDS::DBClusterParameterGroup",

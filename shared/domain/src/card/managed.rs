@@ -104,7 +104,7 @@ pub struct Isolation {
     pub security_groups: Vec<String>,
     /// The group that lets nobody in but Understudy's functions.
     pub isolated_group: String,
-    /// A network ACL that lets nothing in or out but Understudy's functions, when the subnets are the cluster's own.
+    /// A network ACL that lets nothing in or out, when the subnets are the cluster's own and nobody else is in them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network_acl: Option<String>,
     /// The network ACL of normal life.

@@ -29,6 +29,9 @@ pub struct Course {
     /// Whom the order names: noted before the order, which cannot be withdrawn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
+    /// Whether a change before this one found no proof: what a person then allows stands in for it at once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unproven_before: bool,
     /// When the old writer was about to be given the isolated security group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub isolated_at_ms: Option<u64>,

@@ -138,7 +138,9 @@ fn second_rung(
         format!("{failures} probes of it failed in a row, silent for {}", seconds(silent_for)),
         witness,
     ];
-    let course = Course { by: By::Promotion, zone_before: from.zone.clone(), ..Course::default() };
+    // An earlier change isolated it, and was given up for want of a proof.
+    let unproven_before = is_isolated(seen, from);
+    let course = Course { by: By::Promotion, zone_before: from.zone.clone(), unproven_before, ..Course::default() };
     Ok(begin(seen, ChangeKind::Failover, id, lines, course))
 }
 

@@ -124,7 +124,8 @@ fn cut_off(
         }
         return awaited(from, over, "the network ACL of its subnet is not changed yet");
     }
-    let restarting = course.restart_at_ms.is_some() && !from.is_available() && !course.restart_seen;
+    // Only RDS's word for it: an instance that is changed or backed up is busy without ending a session.
+    let restarting = course.restart_at_ms.is_some() && from.status == "rebooting" && !course.restart_seen;
     if restarting {
         return Decision::Act(vec![note(Course { restart_seen: true, ..course.clone() })]);
     }

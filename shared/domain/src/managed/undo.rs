@@ -22,6 +22,8 @@ pub fn undo(seen: &Observed, because: &Reason) -> Vec<Step> {
         (By::Aws, _) => Vec::new(),
         // It stays cut off: it is silent, a person is asked, and the answer may rest on that.
         (By::Promotion, Reason::NoEvidence { tried, .. }) => vec![Step::Note(asked(seen, tried)), abandon],
+        // Somebody else promoted the replica: the old writer is not let in beside it.
+        (By::Promotion, Reason::TwoWriters { .. }) => vec![abandon],
         (By::Promotion, _) => given_back(seen, change).into_iter().chain([abandon]).collect(),
         (By::GrayFailure | By::Asked, _) => vec![abandon],
     }

@@ -140,7 +140,11 @@ fn i5_what_is_evidence_and_what_is_not() {
     let any = |seen: Observed| {
         seen.change(|change, _| change.approval = Some(Approval { epoch: 6, data_loss_bytes: None, expires_at_ms: 1 }))
     };
-    assert_eq!(kind(&any(isolated(leads_changing()))), Some("Approved"));
+    let late = |seen: Observed| seen.change(|change, _| change.began_at_ms = NOW - 180_000);
+    let again = |seen: Observed| seen.change(|_, course| course.unproven_before = true);
+    assert_eq!(kind(&any(isolated(leads_changing()))), None, "what can be had is tried first");
+    assert_eq!(kind(&late(any(isolated(leads_changing())))), Some("Approved"));
+    assert_eq!(kind(&again(any(isolated(leads_changing())))), Some("Approved"), "it was tried by the change before");
     assert_eq!(kind(&any(leads_changing())), None, "an approval does not keep clients out");
 }
 

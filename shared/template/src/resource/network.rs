@@ -204,34 +204,3 @@ pub struct NetworkAcl {
     /// Tags.
     pub tags: Vec<Tag>,
 }
-
-/// Properties of `AWS::EC2::NetworkAclEntry`, of TCP.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct NetworkAclEntry {
-    /// The list.
-    pub network_acl_id: Value,
-    /// Lower ones are looked at first.
-    pub rule_number: u32,
-    /// `allow` or `deny`.
-    pub rule_action: &'static str,
-    /// Whether it is of what goes out.
-    pub egress: bool,
-    /// 6: TCP; -1: all.
-    pub protocol: i32,
-    /// The other end.
-    pub cidr_block: String,
-    /// The ports; a list keeps no state, so answers need those that clients choose.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub port_range: Option<PortRange>,
-}
-
-/// Ports from one to another, both included.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct PortRange {
-    /// The first.
-    pub from: u16,
-    /// The last.
-    pub to: u16,
-}

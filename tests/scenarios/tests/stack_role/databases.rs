@@ -3,12 +3,8 @@
 /// As [`super::TYPES`].
 ///
 /// Source: `handlers` of the resource types' schemas; a last snapshot is CloudFormation's own.
-pub(super) const DATABASES: [(&str, &[&str]); 14] = [
+pub(super) const DATABASES: [(&str, &[&str]); 13] = [
     ("AWS::EC2::NetworkAcl", &["ec2:CreateNetworkAcl", "ec2:DeleteNetworkAcl"]),
-    (
-        "AWS::EC2::NetworkAclEntry",
-        &["ec2:CreateNetworkAclEntry", "ec2:DeleteNetworkAclEntry", "ec2:ReplaceNetworkAclEntry"],
-    ),
     (
         "AWS::KMS::Key",
         &[
