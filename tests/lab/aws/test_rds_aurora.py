@@ -54,7 +54,7 @@ class Clusters(AuroraCanary):
         self.member("carts-2", tier=2)
         self.member("carts-3", tier=0)
         self.assertEqual(self.writers(), ["carts-1"])
-        self.assertEqual(self.cluster()["Status"], "available")
+        self.within(60, lambda: self.cluster()["Status"] == "available", "the cluster is available")
         self.sql(WRITER, "CREATE TABLE rows (n int PRIMARY KEY); " + ROW.format(1, 1000))
         self.assertEqual(len(self.addresses(READER)), 2)
         for address in self.addresses(READER):
