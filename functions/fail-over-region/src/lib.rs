@@ -65,6 +65,9 @@ pub const CALLS: [&str; 31] = [
 /// How often a pass that stays looks.
 const AGAIN: Duration = Duration::from_secs(2);
 
+/// After this a pass that stays asks again who did not answer it.
+const ASK_ANEW_MS: u64 = 30_000;
+
 /// The item with the other Region's last known write position.
 const LAST: &str = "region-last";
 
@@ -96,10 +99,12 @@ pub struct Pass<O> {
     item: Option<Value>,
     /// Whether this pass has ordered something that a look may not show yet.
     gave_order: bool,
+    /// Whether it has ended clients' sessions since it last stayed.
+    ended_sessions: bool,
     /// Whether it changes nothing, also not what it remembers.
     only_looks: bool,
-    /// Why the other Region did not answer this pass.
-    silence: Option<String>,
+    /// Why the other Region did not answer this pass, and when, in milliseconds since 1970.
+    silence: Option<(String, u64)>,
     /// Until when it may stay and look again, in milliseconds since 1970.
     stays_until_ms: u64,
 }
@@ -113,6 +118,7 @@ impl<O: Regions> Pass<O> {
             waking,
             item: None,
             gave_order: false,
+            ended_sessions: false,
             only_looks: false,
             silence: None,
             stays_until_ms: 0,
@@ -151,7 +157,12 @@ impl<O: Regions> Pass<O> {
         let region = self.read_item().await?;
         let (here, there, global) = join3(self.outside.side(Place::Here), self.there(), self.outside.global()).await;
         if let Err(failure) = &there {
-            self.silence.get_or_insert_with(|| failure.story());
+            let now = self.outside.now_ms();
+            if self.silence.as_ref().is_none_or(|(_, at)| now >= at + ASK_ANEW_MS) {
+                self.silence = Some((failure.story(), now));
+            }
+        } else {
+            self.silence = None;
         }
         let risk = self.risk(&region, &here, &there).await?;
         Ok(Look {
@@ -163,6 +174,7 @@ impl<O: Regions> Pass<O> {
             fresh: self.waking.fresh.clone(),
             paused: self.outside.is_paused().await?,
             gave_order: self.gave_order,
+            ended_sessions: self.ended_sessions,
             here: seen(here),
             there: seen(there),
             global: seen(global),
@@ -170,11 +182,14 @@ impl<O: Regions> Pass<O> {
         })
     }
 
-    /// The other Region's side. Who did not answer this pass once is not waited for again: the next one asks anew.
+    /// The other Region's side. Who did not answer this pass once is not waited for again for a while: the next pass, or
+    /// one that stays, asks anew.
     async fn there(&self) -> Result<SideSeen, Failure> {
         match &self.silence {
-            Some(silence) => Err(Failure::Transient { call: "the other Region", source: silence.clone().into() }),
-            None => self.outside.side(Place::There).await,
+            Some((silence, at)) if self.outside.now_ms() < at + ASK_ANEW_MS => {
+                Err(Failure::Transient { call: "the other Region", source: silence.clone().into() })
+            }
+            _ => self.outside.side(Place::There).await,
         }
     }
 
@@ -301,6 +316,7 @@ async fn settle<O: Regions>(cluster: &mut Pass<O>, name: &str) -> Result<Report,
     {
         tracing::info!("stays: {reason}");
         cluster.outside.sleep(AGAIN).await;
+        cluster.ended_sessions = false;
         end = pass(cluster, decide).await?;
     }
     match end {

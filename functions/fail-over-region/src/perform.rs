@@ -22,6 +22,10 @@ impl<O: Regions> Pass<O> {
                 self.gave_order = true;
                 self.outside.cut_off(*at, server).await
             }
+            Step::EndSessions { at, server } => {
+                self.ended_sessions = true;
+                self.outside.end_sessions(*at, server).await
+            }
             Step::LetIn { at, server } => {
                 self.gave_order = true;
                 self.outside.let_in(*at, server).await
@@ -72,7 +76,8 @@ impl<O: Regions> Pass<O> {
         }
         self.outside.keep(ITEM, self.item.as_ref(), Some(&value)).await?;
         self.item = Some(value);
-        if after.change.is_some() {
+        // An offer over a change that is under way is still to be answered with.
+        if after.change.is_some() && after.offer.is_none() {
             // From here the item says what is wanted.
             self.waking.asked = None;
         }

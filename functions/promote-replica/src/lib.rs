@@ -150,7 +150,8 @@ async fn settle<O: Steers>(cluster: &mut Pass<O>) -> Result<Report, Failure> {
         End::Refuse(seen, reason) => {
             let page = domain::failover::refusal(&seen, &reason);
             // The members' own steps are found again without a change.
-            let undo = (undo(&seen, &reason), (|_: &domain::failover::Step| false) as fn(&domain::failover::Step) -> bool);
+            let undo =
+                (undo(&seen, &reason), (|_: &domain::failover::Step| false) as fn(&domain::failover::Step) -> bool);
             refuse(cluster, undo, (reason.kind(), TELL_AGAIN), &page).await?;
             Ok(Report::new(&name, "refused", reason.to_string()))
         }

@@ -31,7 +31,9 @@ pub trait Regions: Desk {
     async fn mark(&self, item: &Value) -> Result<(), Failure>;
     /// Cuts clients off from a server, and lets nobody start or repair it. The same again changes nothing.
     async fn cut_off(&self, at: Place, server: &str) -> Result<(), Failure>;
-    /// Takes that back.
+    /// Ends the sessions of clients that were cut off; who is left is seen by the next look.
+    async fn end_sessions(&self, at: Place, server: &str) -> Result<(), Failure>;
+    /// Takes the cut back.
     async fn let_in(&self, at: Place, server: &str) -> Result<(), Failure>;
     /// Makes a replica a writer of its own. `order` tells one order from another.
     async fn promote(&self, at: Place, server: &str, order: &str) -> Result<(), Failure>;

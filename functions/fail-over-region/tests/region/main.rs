@@ -6,5 +6,6 @@ mod outside;
 mod preflight;
 mod refusals;
 mod takeover;
+mod trouble;
 mod walk;
 mod world;

@@ -178,6 +178,18 @@ impl Regions for World {
         };
         if at == Place::Here { self.call("cut_off", effect).await } else { self.call_there("cut_off", effect).await }
     }
+    async fn end_sessions(&self, at: Place, _: &str) -> Result<(), Failure> {
+        let effect = |inner: &mut crate::world::Inner| {
+            inner.orders.push(format!("end sessions {at:?}"));
+            inner.server(at).sessions = 0;
+            Ok(())
+        };
+        if at == Place::Here {
+            self.call("end_sessions", effect).await
+        } else {
+            self.call_there("end_sessions", effect).await
+        }
+    }
     async fn let_in(&self, at: Place, _: &str) -> Result<(), Failure> {
         let effect = |inner: &mut crate::world::Inner| {
             inner.orders.push(format!("let in {at:?}"));
@@ -187,10 +199,7 @@ impl Regions for World {
         if at == Place::Here { self.call("let_in", effect).await } else { self.call_there("let_in", effect).await }
     }
     async fn promote(&self, at: Place, _: &str, _: &str) -> Result<(), Failure> {
-        let effect = |inner: &mut crate::world::Inner| {
-            inner.promote(at);
-            Ok(())
-        };
+        let effect = |inner: &mut crate::world::Inner| inner.promote(at);
         if at == Place::Here { self.call("promote", effect).await } else { self.call_there("promote", effect).await }
     }
     async fn move_global(&self, _: &str, to: &str, allow_data_loss: bool) -> Result<(), Failure> {

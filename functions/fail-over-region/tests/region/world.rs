@@ -50,6 +50,8 @@ pub struct Srv {
     pub source: Option<String>,
     pub lsn: u64,
     pub cut: bool,
+    /// Clients' sessions that a group does not end.
+    pub sessions: u32,
     /// Whether its Region lives.
     pub alive: bool,
     /// Whether SQL reaches it from here.
@@ -72,6 +74,8 @@ pub struct Inner {
     pub moving: Option<(String, u64)>,
     /// Whether promotions never end.
     pub stuck: bool,
+    /// Whether AWS refuses every order.
+    pub refuses: bool,
     pub state: Option<State>,
     pub kept: BTreeMap<String, Value>,
     pub kept_there: BTreeMap<String, Value>,
@@ -106,6 +110,7 @@ fn server(id: &str, arn: &str, source: Option<&str>) -> Srv {
         source: source.map(str::to_owned),
         lsn: 1_000,
         cut: false,
+        sessions: 0,
         alive: true,
         sql: true,
     }
@@ -132,6 +137,7 @@ impl World {
             promotion: None,
             moving: None,
             stuck: false,
+            refuses: false,
             state: None,
             kept: BTreeMap::new(),
             kept_there: BTreeMap::new(),
@@ -359,6 +365,7 @@ impl Inner {
         };
         let cut = match (server.cut, server.status == "available") {
             (false, _) => Cut::No,
+            (true, true) if server.sessions > 0 => Cut::Sessions(format!("{} sessions are left", server.sessions)),
             (true, true) => Cut::Done { because: "no client can reach it".to_owned(), at: Some(Lsn(server.lsn)) },
             (true, false) => Cut::UnderWay("the group is not active yet".to_owned()),
         };
@@ -374,18 +381,26 @@ impl Inner {
         SideSeen { servers: vec![seen], cut, can_cut: !aurora, serves, roles }
     }
 
-    pub fn promote(&mut self, at: Place) {
+    fn refused(&self) -> Result<(), Failure> {
+        let refused = || Failure::Broken { call: "rds", what: "it is refused".to_owned() };
+        if self.refuses { Err(refused()) } else { Ok(()) }
+    }
+
+    pub fn promote(&mut self, at: Place) -> Result<(), Failure> {
         self.orders.push(format!("promote {at:?}"));
+        self.refused()?;
         let now = self.now_ms;
         let server = self.server(at);
         if server.source.is_some() && server.status == "available" {
             server.status = "modifying".to_owned();
             self.promotion = Some((at, now + TAKES_MS));
         }
+        Ok(())
     }
 
     pub fn move_global(&mut self, to: &str, loses: bool) -> Result<(), Failure> {
         self.orders.push(format!("{} {to}", if loses { "failover" } else { "switchover" }));
+        self.refused()?;
         if self.moving.is_some() {
             return Err(Failure::Broken { call: "rds:SwitchoverGlobalCluster", what: "it is under way".to_owned() });
         }

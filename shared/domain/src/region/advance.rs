@@ -1,13 +1,7 @@
 //! A change under way: what comes next, from what is true now.
 
-use super::{Change, Cut, Kind, Look, Old, Phase, Place, Promoted, Reason, Region, Server, Step, fence, story};
-use crate::{
-    card::Topology,
-    decision::Decision,
-    failover::Sql,
-    lsn::Lsn,
-    managed::{GlobalSeen, Roles},
-};
+use super::{Change, Cut, Kind, Look, Place, Promoted, Reason, Server, Step, fence, finish};
+use crate::{card::Topology, decision::Decision, failover::Sql, lsn::Lsn, managed::GlobalSeen};
 use std::time::Duration;
 
 /// An order that left no trace after this long is given again.
@@ -16,17 +10,23 @@ const NO_TRACE: Duration = Duration::from_secs(3 * 60);
 /// So often at most; then a person looks.
 const MOST_ORDERS: u32 = 3;
 
+/// Noted as done when AWS is seen to be at a planned order.
+pub(super) const TAKEN: &str = "taken";
+
+/// Noted as done when the other Region is told that it does not serve, without a fence.
+pub(super) const MARKED: &str = "marked";
+
 /// A promotion of RDS takes minutes, one of Aurora's global cluster about one; after this a person is told, and again.
 const LONG: Duration = Duration::from_secs(15 * 60);
 
 /// A promoted server takes writes at once; after this a person is told.
 const PROOF: Duration = Duration::from_secs(2 * 60);
 
-type Answer = Decision<Step, Reason>;
+pub(super) type Answer = Decision<Step, Reason>;
 
 pub(super) fn advance(look: &Look, change: &Change) -> Answer {
-    if let (Some(because), None) = (&change.undoing, change.ordered_at_ms) {
-        return fence::undo(look, change, because);
+    if let (Some(because), None) = (&change.undoing, &change.promoted) {
+        return given_up(look, change, because);
     }
     if change.sure.is_none() {
         return fence::fence(look, change);
@@ -35,21 +35,92 @@ pub(super) fn advance(look: &Look, change: &Change) -> Answer {
     if change.promoted.is_none() {
         return follow(look, change, ordered_at_ms);
     }
-    finish(look, change)
+    finish::finish(look, change)
 }
 
-fn since(look: &Look, ms: u64) -> Duration {
+pub(super) fn since(look: &Look, ms: u64) -> Duration {
     Duration::from_millis(look.looked_at_ms.saturating_sub(ms))
+}
+
+/// An order that comes to something after all is followed, while the old writer cannot write beside it.
+fn given_up(look: &Look, change: &Change, because: &str) -> Answer {
+    let Some(ordered_at_ms) = change.ordered_at_ms else { return fence::undo(look, change, because) };
+    let lasts = since(look, ordered_at_ms);
+    let to = fence::to(change.kind);
+    let Some(server) = look.side(to).and_then(|side| side.first()) else {
+        return slow(change, look.silence(to), lasts);
+    };
+    match course(look, change, server) {
+        Course::NoTrace(_) => fence::undo(look, change, because),
+        Course::Unknown(says) => slow(change, says, lasts),
+        Course::Done | Course::Going(_) if still_fenced(look, change) => follow(look, change, ordered_at_ms),
+        Course::Done | Course::Going(_) => Decision::Refuse(Reason::Stuck {
+            says: format!("{server} changes after all, and the old writer was let in again"),
+            lasts,
+            orders: change.orders,
+        }),
+    }
+}
+
+/// Nothing new is ordered by this change: what was fenced is let in again.
+fn give_up(look: &Look, change: &Change, because: String) -> Answer {
+    Decision::Act(vec![fence::noted(look, change, "it is given up", |change| {
+        change.done.retain(|done| done != TAKEN);
+        change.undoing = Some(because);
+    })])
+}
+
+/// What a failover that nobody approved rests on, when it holds no more: a member that was started again writes.
+fn unproven(look: &Look, change: &Change) -> Option<String> {
+    if change.kind != Kind::Failover || change.approval.is_some() {
+        return None;
+    }
+    match look.side(Place::There) {
+        None => Some(look.silence(Place::There)),
+        Some(side) if side.is_down().is_some() => None,
+        Some(side) => Some(match side.first() {
+            Some(server) => format!("it is no longer proven that the old writer is down: {server}"),
+            None => format!("{} has no server", look.name(Place::There)),
+        }),
+    }
+}
+
+/// A side that is proven to be down was never fenced: its functions are told, lest they start it again.
+fn told_there(look: &Look, change: &Change) -> Option<Answer> {
+    let side = look.side(Place::There)?;
+    if change.kind != Kind::Failover || change.approval.is_some() || side.serves == Some(false) {
+        return None;
+    }
+    let mut steps = Vec::new();
+    if !change.has_done(MARKED) {
+        // First noted, so that whoever undoes this knows of it.
+        steps.push(fence::noted(look, change, "the other Region is about to be told", |change| {
+            change.done.push(MARKED.to_owned());
+        }));
+    }
+    steps.push(fence::mark(look, false));
+    Some(Decision::Act(steps))
 }
 
 /// R6: in a plan, nobody is promoted who lacks something.
 fn first_order(look: &Look, change: &Change) -> Answer {
     let to = fence::to(change.kind);
     let began = since(look, change.sure_at_ms.unwrap_or(change.began_at_ms));
+    if let Some(because) = unproven(look, change) {
+        return give_up(look, change, because);
+    }
+    if let Some(answer) = told_there(look, change) {
+        return answer;
+    }
+    if change.kind.is_planned() && !still_fenced(look, change) {
+        let missing =
+            format!("the old writer in {} is not seen to be fenced any more", look.name(fence::from(change.kind)));
+        return fence::give_up_after(look, change, began, missing);
+    }
     let Some(server) = look.side(to).and_then(|side| side.first()) else {
         return fence::give_up_after(look, change, began, look.silence(to));
     };
-    if let (true, Some(last)) = (change.kind.is_planned(), change.last_lsn) {
+    if let (true, Some(last)) = (change.kind.is_planned(), last_of(look, change)) {
         let has = server.position();
         if has.is_none_or(|has| has < last) {
             let has = has.map_or_else(|| format!("an unknown position ({})", server.sql), |has| has.to_string());
@@ -63,7 +134,16 @@ fn first_order(look: &Look, change: &Change) -> Answer {
     Decision::Act(order(look, change, server))
 }
 
-/// Noted, then given (R3). From a takeover's order on, clients are sent here.
+/// The old writer's last position: of the fence, or of now, should it have been open in between.
+fn last_of(look: &Look, change: &Change) -> Option<Lsn> {
+    match look.side(fence::from(change.kind)).map(|side| &side.cut) {
+        Some(Cut::Done { at, .. }) => change.last_lsn.max(*at),
+        _ => change.last_lsn,
+    }
+}
+
+/// Noted, then given (R3). From a failover's order on, clients are sent here; in a plan the old writer is well, and may
+/// have to go on, until the order is seen to be taken.
 fn order(look: &Look, change: &Change, server: &Server) -> Vec<Step> {
     let number = change.orders + 1;
     let now = look.looked_at_ms;
@@ -71,6 +151,7 @@ fn order(look: &Look, change: &Change, server: &Server) -> Vec<Step> {
         change.orders = number;
         change.ordered_at_ms.get_or_insert(now);
         change.last_order_at_ms = Some(now);
+        change.done.retain(|done| done != TAKEN);
     });
     let mut steps = vec![note];
     let at = fence::to(change.kind);
@@ -85,7 +166,7 @@ fn order(look: &Look, change: &Change, server: &Server) -> Vec<Step> {
         }
         _ => steps.push(Step::Promote { at, server: server.id.clone(), order: number, epoch: look.region.epoch }),
     }
-    if change.kind != Kind::Failback {
+    if change.kind == Kind::Failover {
         steps.push(Step::Publish { primary_serves: false });
     }
     steps
@@ -99,6 +180,8 @@ enum Course {
     Going(String),
     /// There is no trace of it.
     NoTrace(String),
+    /// Nobody says.
+    Unknown(String),
 }
 
 fn follow(look: &Look, change: &Change, ordered_at_ms: u64) -> Answer {
@@ -108,12 +191,22 @@ fn follow(look: &Look, change: &Change, ordered_at_ms: u64) -> Answer {
         return slow(change, look.silence(to), lasts);
     };
     match course(look, change, server) {
+        Course::Done | Course::Going(_) if change.kind == Kind::Switchover && !change.has_done(TAKEN) => {
+            let note = fence::noted(look, change, "the order is taken", |change| change.done.push(TAKEN.to_owned()));
+            Decision::Act(vec![note, Step::Publish { primary_serves: false }])
+        }
         Course::Done => prove(look, change, server, to),
-        Course::Going(says) => slow(change, says, lasts),
+        Course::Going(says) | Course::Unknown(says) => slow(change, says, lasts),
         Course::NoTrace(says) => {
             let quiet = since(look, change.last_order_at_ms.unwrap_or(ordered_at_ms)) >= NO_TRACE;
             // What a planned change rests on must still hold.
             let sound = !change.kind.is_planned() || still_fenced(look, change);
+            if let (true, Some(because)) = (quiet, unproven(look, change)) {
+                return give_up(look, change, because);
+            }
+            if quiet && change.kind.is_planned() && change.orders >= MOST_ORDERS {
+                return give_up(look, change, format!("ordered {} times, without a trace: {says}", change.orders));
+            }
             if quiet && sound && change.orders < MOST_ORDERS && server.is_available() {
                 return Decision::Act(order(look, change, server));
             }
@@ -131,7 +224,7 @@ fn course(look: &Look, change: &Change, server: &Server) -> Course {
     if let Some((_, other)) = look.card.global() {
         let wanted = if change.kind == Kind::Failback { Some(other) } else { server.arn.as_deref() };
         let Some(seen) = look.global() else {
-            return Course::Going("RDS does not say how the global cluster is".to_owned());
+            return Course::Unknown("RDS does not say how the global cluster is".to_owned());
         };
         return global_course(seen, wanted, server);
     }
@@ -165,7 +258,7 @@ fn global_course(seen: &GlobalSeen, wanted: Option<&str>, server: &Server) -> Co
 }
 
 /// R7: a wait that lasts is told, and told again; the passes go on looking.
-fn slow(change: &Change, says: String, lasts: Duration) -> Answer {
+pub(super) fn slow(change: &Change, says: String, lasts: Duration) -> Answer {
     if lasts >= LONG {
         return Decision::Refuse(Reason::Stuck { says, lasts, orders: change.orders });
     }
@@ -208,95 +301,4 @@ fn prove(look: &Look, change: &Change, server: &Server, at: Place) -> Answer {
         }
         (_, sql) => Decision::Wait(Reason::Ordered { says: format!("AWS is done; PostgreSQL {sql}"), lasts }),
     }
-}
-
-/// The steps after the proof, each noted when it is done, so that a pass that is cut goes on with the next.
-fn finish(look: &Look, change: &Change) -> Answer {
-    let Some(promoted) = &change.promoted else { return Decision::Steady };
-    for (name, steps) in finishing(look, change) {
-        if !change.has_done(name) {
-            let mut steps = steps;
-            steps
-                .push(fence::noted(look, change, &format!("{name}: done"), |change| change.done.push(name.to_owned())));
-            return Decision::Act(steps);
-        }
-    }
-    let back = change.kind == Kind::Failback;
-    let after = Region {
-        serves: !back,
-        phase: if back { Phase::Standby } else { Phase::Serving },
-        change: None,
-        served_since_ms: (!back).then_some(promoted.at_ms),
-        old: old(look, change),
-        ..look.region.clone()
-    };
-    Decision::Act(vec![Step::Note {
-        after: Box::new(after),
-        what: format!("{} serves", look.name(fence::to(change.kind))),
-    }])
-}
-
-/// Of the old writer is known what the fence said, when it was one.
-fn old(look: &Look, change: &Change) -> Option<Old> {
-    let fenced = change.kind == Kind::Switchover && !look.card.topology().is_aurora();
-    fenced.then(|| Old { back_at_ms: look.looked_at_ms, what: change.sure.clone().unwrap_or_default(), fenced: true })
-}
-
-fn finishing(look: &Look, change: &Change) -> Vec<(&'static str, Vec<Step>)> {
-    let at = fence::to(change.kind);
-    let aurora = look.card.topology().is_aurora();
-    let back = change.kind == Kind::Failback;
-    let writer = change.promoted.as_ref().map(|promoted| promoted.instance.clone()).unwrap_or_default();
-    let mut steps = vec![("publish", vec![Step::Publish { primary_serves: back }])];
-    if look.card.topology() == Topology::Ec2Patroni {
-        let endpoint = look.side(at).and_then(|side| side.first()).and_then(|server| server.endpoint.clone());
-        steps.extend(endpoint.map(|to| ("record", vec![Step::PointRecord { to }])));
-    } else {
-        steps.push(("claim", vec![Step::Claim { at, writer: writer.clone(), change: Box::new(change.clone()) }]));
-    }
-    if look.card.topology() == Topology::RdsPostgres {
-        if !back {
-            steps.push(("backups", vec![Step::SetBackups { server: writer }]));
-        }
-        let after = look.roles(at).took_over();
-        steps.push(("roles", vec![Step::KeepRoles { at, after }, Step::RenderAnew { at }]));
-    }
-    if back {
-        // The first Region's functions look after it again, from its own new state on.
-        steps.push(("mark", vec![fence::mark(look, true)]));
-        if !aurora && look.card.topology() == Topology::RdsPostgres {
-            let steps_here = rebuilt_here(look);
-            steps.push(("rebuild", steps_here));
-        }
-    }
-    let entry = story::entry(look, change);
-    let page = story::done(look, change, &entry);
-    steps.push(("tell", vec![Step::Tell { entry: Box::new(entry), page }]));
-    steps
-}
-
-/// After a failback this side's old writer has nothing that the other lacks: all here is made anew, as the replica it was.
-fn rebuilt_here(look: &Look) -> Vec<Step> {
-    let source = look.side(Place::There).and_then(|side| side.first()).and_then(|server| server.arn.clone());
-    let today = look.roles(Place::Here);
-    let render = Step::RenderAnew { at: Place::Here };
-    match (source, look.side(Place::Here)) {
-        // Unless done by a pass that did not live to note it.
-        (Some(source), Some(here)) if today.follows() != Some(source.as_str()) => {
-            let after = followed(&today, here.servers.len(), source);
-            vec![Step::KeepRoles { at: Place::Here, after }, render]
-        }
-        _ => vec![render],
-    }
-}
-
-/// All instances of a side made anew, the writing place as a replica of this one. Replicas of the old writer cannot be
-/// told to follow another.
-pub(super) fn followed(today: &Roles, servers: usize, source: String) -> Roles {
-    let places = u32::try_from(servers).unwrap_or(1).max(today.writer);
-    let mut after = Roles { upstream: Some(source), made_from: None, ..today.clone() };
-    for place in 1..=places {
-        after.generations.insert(place, today.generation(place) + 1);
-    }
-    after
 }

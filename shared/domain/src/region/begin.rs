@@ -77,7 +77,7 @@ fn unasked(look: &Look) -> Answer {
 }
 
 /// A failover is a person's choice: offered with what it loses, taken with the token of that offer.
-fn failover(look: &Look, approval: Option<&str>) -> Answer {
+pub(super) fn failover(look: &Look, approval: Option<&str>) -> Answer {
     let to = match successor(look, Place::Here) {
         Ok(to) => to,
         Err(problem) => return Decision::Refuse(Reason::NoSuccessor { problem }),
@@ -95,7 +95,12 @@ fn failover(look: &Look, approval: Option<&str>) -> Answer {
         Some(offer) if offer.expires_at_ms <= look.looked_at_ms => {
             bad(format!("{token} expired at {}; ask for the failover without it", clock(offer.expires_at_ms)))
         }
-        Some(_) => begin(look, Kind::Failover, Place::There, to, |change| change.approval = Some(token.to_owned())),
+        Some(_) => begin(look, Kind::Failover, Place::There, to, |change| {
+            change.approval = Some(token.to_owned());
+            // Over a switchover, which knew who wrote.
+            let before = look.region.change.as_ref().and_then(|before| before.from.clone());
+            change.from = change.from.take().or(before);
+        }),
     }
 }
 
@@ -106,7 +111,8 @@ fn offer(look: &Look) -> Answer {
     // One that was made by this very pass, or still holds long enough to be read.
     let live = live.filter(|offer| offer.expires_at_ms > look.looked_at_ms + OFFER_MS / 3);
     if let Some(offer) = live {
-        let better = healthy(look, Place::There, Place::Here).ok().map(|_| {
+        let well = look.region.change.is_none() && healthy(look, Place::There, Place::Here).is_ok();
+        let better = well.then(|| {
             format!("Both sides are well: {{\"switchover\":{{\"cluster\":\"{}\"}}}} loses nothing", look.card.cluster())
         });
         return Decision::Refuse(Reason::NeedsApproval { seen: seen(look), risk: look.risk.words(), offer, better });
@@ -241,6 +247,7 @@ fn begin(look: &Look, kind: Kind, from: Place, to: &Server, edit: impl FnOnce(&m
         ordered_at_ms: None,
         last_order_at_ms: None,
         promoted: None,
+        silent_since_ms: None,
         done: Vec::new(),
         undoing: None,
     };

@@ -1,7 +1,7 @@
 //! Before the order: the old writer acknowledges no more, or a person does not wait for that (R2).
 
-use super::{Change, Cut, Kind, Look, Place, Reason, Region, Step};
-use crate::{decision::Decision, time::seconds};
+use super::{Change, Cut, Kind, Look, Place, Reason, Region, Step, advance::MARKED};
+use crate::{decision::Decision, lsn::Lsn, time::seconds};
 use std::time::Duration;
 
 /// How long a planned change waits for the fence and for the last position; then it is undone. Clients cannot write
@@ -10,6 +10,10 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(5 * 60);
 
 /// How long an approved failover waits for a fence in a Region that still answers.
 const APPROVED_PATIENCE: Duration = Duration::from_secs(2 * 60);
+
+/// So long a Region is silent, asked anew, until an approved failover goes on without a fence. A pass that stays asks
+/// anew after 30 s, so this is never one call.
+const SILENT_MS: u64 = 45_000;
 
 type Answer = Decision<Step, Reason>;
 
@@ -32,24 +36,14 @@ pub(super) fn noted(look: &Look, change: &Change, what: &str, edit: impl FnOnce(
 }
 
 pub(super) fn fence(look: &Look, change: &Change) -> Answer {
-    let sure = |because: String, last_lsn| {
-        Decision::Act(vec![noted(look, change, &because, |change| {
-            change.sure = Some(because.clone());
-            change.sure_at_ms = Some(look.looked_at_ms);
-            change.last_lsn = last_lsn;
-        })])
-    };
+    let sure = |because, last_lsn| Decision::Act(vec![sure(look, change, because, last_lsn)]);
     if look.card.topology().is_aurora() {
         return sure(of_aurora(look, change), None);
     }
     let from = from(change.kind);
     let lasts = Duration::from_millis(look.looked_at_ms.saturating_sub(change.began_at_ms));
     let Some(side) = look.side(from) else {
-        let silence = look.silence(from);
-        return match &change.approval {
-            Some(token) => sure(format!("approved with {token}; {silence}, so nothing there could be fenced"), None),
-            None => give_up_after(look, change, lasts, silence),
-        };
+        return silent(look, change, lasts);
     };
     let Some(writer) = side.first() else {
         return give_up_after(look, change, lasts, format!("{} has no server", look.name(from)));
@@ -71,6 +65,34 @@ pub(super) fn fence(look: &Look, change: &Change) -> Answer {
         return give_up_after(look, change, lasts, cut(&side.cut));
     }
     order(look, change, lasts)
+}
+
+/// A Region that does not answer cannot be fenced; only a person's approval goes on without.
+fn silent(look: &Look, change: &Change, lasts: Duration) -> Answer {
+    let silence = look.silence(from(change.kind));
+    let Some(token) = &change.approval else { return give_up_after(look, change, lasts, silence) };
+    match change.silent_since_ms {
+        // One call without an answer is no outage, and the fence would be left out for it.
+        None => Decision::Act(vec![noted(look, change, &silence, |change| {
+            change.silent_since_ms = Some(look.looked_at_ms);
+        })]),
+        Some(since) if look.looked_at_ms < since + SILENT_MS => {
+            Decision::Wait(Reason::Fencing { missing: silence, lasts })
+        }
+        Some(_) => {
+            let because = format!("approved with {token}; {silence}, so nothing there could be fenced");
+            Decision::Act(vec![sure(look, change, because, None)])
+        }
+    }
+}
+
+/// R2: from here on an order may be given.
+fn sure(look: &Look, change: &Change, because: String, last_lsn: Option<Lsn>) -> Step {
+    noted(look, change, &because.clone(), |change| {
+        change.sure = Some(because);
+        change.sure_at_ms = Some(look.looked_at_ms);
+        change.last_lsn = last_lsn;
+    })
 }
 
 /// What AWS itself does about the old writer.
@@ -100,6 +122,7 @@ fn order(look: &Look, change: &Change, lasts: Duration) -> Answer {
     if change.fence_ordered_at_ms.is_none() {
         steps.push(noted(look, change, "the old writer is about to be cut off", |change| {
             change.fence_ordered_at_ms = Some(look.looked_at_ms);
+            change.silent_since_ms = None;
         }));
         return Decision::Act(steps);
     }
@@ -111,6 +134,10 @@ fn order(look: &Look, change: &Change, lasts: Duration) -> Answer {
             Decision::Wait(Reason::Fencing { missing: format!("{} is being cut off", writer.id), lasts })
         }
         Cut::No => Decision::Act(vec![Step::CutOff { at: from, server: writer.id.clone() }]),
+        // Ended once with the order, before the group kept new ones out: those that came in between.
+        Cut::Sessions(_) if !look.ended_sessions => {
+            Decision::Act(vec![Step::EndSessions { at: from, server: writer.id.clone() }])
+        }
         cut => Decision::Wait(Reason::Fencing { missing: self::cut(cut), lasts }),
     }
 }
@@ -123,7 +150,7 @@ pub(super) fn mark(look: &Look, serves: bool) -> Step {
 fn cut(cut: &Cut) -> String {
     match cut {
         Cut::No => "clients are not cut off".to_owned(),
-        Cut::UnderWay(missing) => missing.clone(),
+        Cut::UnderWay(missing) | Cut::Sessions(missing) => missing.clone(),
         Cut::Done { because, .. } => because.clone(),
     }
 }
@@ -137,7 +164,7 @@ pub(super) fn give_up_after(look: &Look, change: &Change, lasts: Duration, missi
     Decision::Act(vec![noted(look, change, "it is given up", |change| change.undoing = Some(because))])
 }
 
-/// Lets the old side in again, then ends the change; nothing was ordered yet.
+/// Lets the old side in again, then ends the change; nothing was ordered yet, or it left no trace.
 pub(super) fn undo(look: &Look, change: &Change, because: &str) -> Answer {
     let from = from(change.kind);
     let ended = || {
@@ -146,17 +173,19 @@ pub(super) fn undo(look: &Look, change: &Change, because: &str) -> Answer {
     };
     let page = super::story::given_up(look, change, because);
     let told = Step::Page { kind: "region-given-up", page };
-    if change.fence_ordered_at_ms.is_none() {
+    let fenced = change.fence_ordered_at_ms.is_some();
+    if !fenced && !change.has_done(MARKED) {
         return Decision::Act(vec![told, ended()]);
     }
     let Some(side) = look.side(from) else {
         return Decision::Refuse(Reason::CannotUndo { because: because.to_owned(), problem: look.silence(from) });
     };
     let mut steps = Vec::new();
-    if let (Some(writer), true) = (side.first(), side.cut != Cut::No) {
+    if let (Some(writer), true) = (side.first(), fenced && side.cut != Cut::No) {
         steps.push(Step::LetIn { at: from, server: writer.id.clone() });
     }
-    if from == Place::There && side.serves == Some(false) {
+    // Also one that is marked by half: of members on EC2 the item may be there without its pause.
+    if from == Place::There && side.serves != Some(true) {
         steps.push(mark(look, true));
     }
     match (steps.is_empty(), look.gave_order) {

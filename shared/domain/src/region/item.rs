@@ -1,5 +1,6 @@
 //! The item `region` of the state table: which Region serves, and the change that is under way.
 
+use super::advance::TAKEN;
 use crate::{card::Side, lsn::Lsn};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -58,12 +59,14 @@ pub struct Region {
 impl Region {
     /// Whether the metric shall say that the primary serves (R4).
     ///
-    /// From the order of a takeover on it does not: there is no way back any more. In a failback it does again only
+    /// From the order of a failover on it does not, and in a switchover from when AWS is seen to be at it. In a failback it does again only
     /// when the primary is proven to write.
     #[must_use]
     pub fn primary_serves(&self) -> bool {
         match &self.change {
             Some(change) if change.kind == Kind::Failback => change.promoted.is_some(),
+            // The old writer is well, and AWS may refuse the order: not before it is seen to be taken.
+            Some(change) if change.kind == Kind::Switchover => !change.has_done(TAKEN) && change.promoted.is_none(),
             Some(change) => change.ordered_at_ms.is_none(),
             None => self.phase == Phase::Standby,
         }
@@ -135,6 +138,9 @@ pub struct Change {
     /// When the old writer was ordered to be cut off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fence_ordered_at_ms: Option<u64>,
+    /// Since when an approved failover finds the old Region silent, and so nothing to fence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent_since_ms: Option<u64>,
     /// Why the old writer can acknowledge no more writes, or that a person does not wait for that (R2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sure: Option<String>,

@@ -26,6 +26,7 @@ mod advance;
 mod begin;
 mod card;
 mod fence;
+mod finish;
 mod item;
 mod preflight;
 mod reason;
@@ -55,6 +56,10 @@ pub fn decide(look: &Look) -> Decision<Step, Reason> {
     }
     match (&look.region.change, look.region.phase) {
         (Some(change), _) => match &look.asked {
+            // The first Region may go while a plan waits for it, or for what would undo the plan.
+            Some(Request::Failover { approval, .. }) if may_be_taken_over(change) => {
+                begin::failover(look, approval.as_deref())
+            }
             Some(asked) if asked.changes() => Decision::Refuse(Reason::UnderWay {
                 kind: change.kind,
                 epoch: look.region.epoch,
@@ -65,6 +70,16 @@ pub fn decide(look: &Look) -> Decision<Step, Reason> {
         (None, Phase::Standby) => begin::standby(look),
         (None, Phase::Serving) => serving::serving(look),
     }
+}
+
+/// A takeover that waits for the first Region, to go on or to be undone: a person may not want to wait.
+fn may_be_taken_over(change: &Change) -> bool {
+    let waits = match change.kind {
+        Kind::Switchover => true,
+        Kind::Failover => change.undoing.is_some(),
+        Kind::Failback => false,
+    };
+    waits && change.promoted.is_none()
 }
 
 /// A request names the Region that shall serve; one that does not know it was sent to the wrong fleet.

@@ -36,6 +36,8 @@ pub struct Look {
     pub paused: bool,
     /// Whether this pass has ordered something of AWS that a look may not show yet.
     pub gave_order: bool,
+    /// Whether the sessions that this look may show were ended since the last one.
+    pub ended_sessions: bool,
     /// This Region's side.
     pub here: Seen<SideSeen>,
     /// The other one's; unavailable when its API does not answer.
@@ -200,6 +202,8 @@ pub enum Cut {
     No,
     /// It was ordered; what is missing.
     UnderWay(String),
+    /// New clients are kept out, and sessions of old ones are left; how many.
+    Sessions(String),
     /// Yes: why that is certain, and where it stopped, when that can be read.
     Done {
         /// Why.

@@ -1,7 +1,7 @@
 //! While the second Region serves: it stays so until a person asks (R4, R5), and the old writer is kept from writing.
 
 use super::{
-    Cut, Kind, Look, Old, Place, Reason, Region, Request, SideSeen, Step, advance::followed, begin, fence, story,
+    Cut, Kind, Look, Old, Place, Reason, Region, Request, SideSeen, Step, begin, fence, finish::followed, story,
 };
 use crate::{card::Topology, decision::Decision};
 
@@ -148,7 +148,12 @@ fn old_writer(look: &Look, side: &SideSeen) -> Now {
         }
         Cut::No if server.is_available() => Now::Order(Step::CutOff { at: Place::There, server: server.id.clone() }),
         Cut::No => is(format!("{} in {there} is {}", server.id, server.status), false),
+        Cut::Sessions(_) if !look.ended_sessions => {
+            Now::Order(Step::EndSessions { at: Place::There, server: server.id.clone() })
+        }
         // Without what changes from look to look: that would be told each minute.
-        Cut::UnderWay(_) => is(format!("{} in {there} is being cut off from its clients", server.id), false),
+        Cut::UnderWay(_) | Cut::Sessions(_) => {
+            is(format!("{} in {there} is being cut off from its clients", server.id), false)
+        }
     }
 }

@@ -30,6 +30,13 @@ pub enum Step {
         /// Which.
         server: String,
     },
+    /// Ends the sessions that are left of clients that are cut off.
+    EndSessions {
+        /// Where.
+        at: Place,
+        /// Which.
+        server: String,
+    },
     /// Lets clients in again.
     LetIn {
         /// Where.
@@ -128,6 +135,7 @@ impl fmt::Display for Step {
             Step::Mark { serves: true, .. } => write!(f, "say in the other Region that it serves"),
             Step::Mark { serving, .. } => write!(f, "say in the other Region that {serving} serves"),
             Step::CutOff { at, server } => write!(f, "cut clients off from {server} {}", place(at)),
+            Step::EndSessions { at, server } => write!(f, "end sessions left on {server} {}", place(at)),
             Step::LetIn { at, server } => write!(f, "let clients in to {server} {}", place(at)),
             Step::Promote { at, server, order, .. } => write!(f, "promote {server} {} (order {order})", place(at)),
             Step::MoveGlobal { global, to, allow_data_loss: true } => write!(f, "fail {global} over to {to}"),

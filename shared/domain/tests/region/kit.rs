@@ -62,6 +62,7 @@ pub fn look(topology: Topology) -> Look {
         fresh: "1a2b3c4d".to_owned(),
         paused: false,
         gave_order: false,
+        ended_sessions: false,
         here: one(server(HERE, Some(THERE), standby(995))),
         there: one(server(THERE, None, writer(1_000))),
         global: Seen::Known(None),
@@ -88,6 +89,7 @@ pub fn changing(kind: Kind, edit: impl FnOnce(&mut Change)) -> Look {
         ordered_at_ms: None,
         last_order_at_ms: None,
         promoted: None,
+        silent_since_ms: None,
         done: Vec::new(),
         undoing: None,
     };

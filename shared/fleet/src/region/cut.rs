@@ -38,7 +38,7 @@ impl DrCluster<'_, OtherRegion> {
                 because: format!("{} has only its isolated group, active, and no client has a session", instance.id),
                 at: server.position(),
             },
-            Ok(sessions) => Cut::UnderWay(format!("{sessions} sessions of clients are left on {}", instance.id)),
+            Ok(sessions) => Cut::Sessions(format!("{sessions} sessions of clients are left on {}", instance.id)),
             Err(failure) => {
                 Cut::UnderWay(format!("the sessions of {} cannot be counted: {}", instance.id, failure.story()))
             }

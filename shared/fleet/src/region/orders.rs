@@ -52,7 +52,7 @@ impl DrCluster<'_, OtherRegion> {
     }
 
     /// Ends the clients' sessions, which a group does not; what cannot be reached is counted again by the next look.
-    async fn end_sessions(&self, at: Place) {
+    async fn end_sessions_at(&self, at: Place) {
         let side = self.look_at(at).await;
         let endpoint = side.ok().and_then(|side| side.servers.into_iter().next()).and_then(|server| server.endpoint);
         let (Ok(connector), Some(endpoint)) = (&self.connector, endpoint) else { return };
@@ -174,17 +174,18 @@ impl Regions for DrCluster<'_, OtherRegion> {
     }
 
     async fn mark(&self, item: &Value) -> Result<(), Failure> {
+        if self.is_on_ec2() {
+            // Functions for clusters on EC2 know a pause: repairs wait in it, and nobody is started. Before the item,
+            // which says that all is done.
+            let serves = item.get("serves").and_then(Value::as_bool).unwrap_or(false);
+            self.pause_there(if serves { self.now_ms() } else { self.now_ms() + A_YEAR_MS }).await?;
+        }
         let states = &self.far.states;
         let before = states.kept(self.cluster(), ITEM).await?;
-        if before.as_ref() != Some(item) {
-            states.keep(self.cluster(), ITEM, before.as_ref(), Some(item)).await?;
-        }
-        if !self.is_on_ec2() {
+        if before.as_ref() == Some(item) {
             return Ok(());
         }
-        // Functions for clusters on EC2 know a pause: repairs wait in it, and nobody is started.
-        let serves = item.get("serves").and_then(Value::as_bool).unwrap_or(false);
-        self.pause_there(if serves { self.now_ms() } else { self.now_ms() + A_YEAR_MS }).await
+        states.keep(self.cluster(), ITEM, before.as_ref(), Some(item)).await
     }
 
     async fn cut_off(&self, at: Place, server: &str) -> Result<(), Failure> {
@@ -192,7 +193,12 @@ impl Regions for DrCluster<'_, OtherRegion> {
             return self.stop_members().await;
         }
         self.set_groups(at, server, true).await?;
-        self.end_sessions(at).await;
+        self.end_sessions_at(at).await;
+        Ok(())
+    }
+
+    async fn end_sessions(&self, at: Place, _: &str) -> Result<(), Failure> {
+        self.end_sessions_at(at).await;
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use domain::{
     region::{Cut, DrCard, ITEM, Place, Server, SideSeen, StandbyCard},
 };
 use futures_util::future::join_all;
-use reconcile::Failure;
+use reconcile::{Desk as _, Failure};
 use serde_json::Value;
 
 impl DrCluster<'_, OtherRegion> {
@@ -33,7 +33,17 @@ impl DrCluster<'_, OtherRegion> {
         };
         let item = states.kept(self.card.cluster(), ITEM).await?;
         side.serves = item.as_ref().and_then(|item| item.get("serves")).and_then(Value::as_bool);
+        // Members on EC2 are kept off by the pause, not by the item: without it, that side is not marked.
+        if at == Place::There && self.is_on_ec2() && side.serves == Some(false) && !self.is_paused_there().await? {
+            side.serves = None;
+        }
         Ok(side)
+    }
+
+    /// A cluster that was never claimed has no state to pause, and nobody who would repair it.
+    async fn is_paused_there(&self) -> Result<bool, Failure> {
+        let Some(state) = self.far.states.read(self.cluster()).await? else { return Ok(true) };
+        Ok(state.pause.is_some_and(|pause| pause.until_ms > self.now_ms()))
     }
 
     /// The other Region's card: which servers there are, and what cuts them off.

@@ -5,7 +5,7 @@ use cloud::cloudwatch::AlarmState;
 use domain::{
     failover::{Host, Sql},
     managed::{ROLES, Roles},
-    region::{Check, Checked, DrCard},
+    region::{Check, Checked, DrCard, ITEM, Phase, Region},
 };
 use reconcile::{Desk as _, Failure, Preflights};
 use std::time::Duration;
@@ -134,7 +134,7 @@ impl DrCluster<'_, Alone> {
         let sql = self.probe(Some(&endpoint)).await;
         match sql {
             Sql::Standby(_) => {}
-            Sql::Writer(_) => return Ok(format!("{status}; it writes: this Region serves")),
+            Sql::Writer(_) => return self.writes(&status).await,
             other => return Err(format!("the successor {other}")),
         }
         match connector.replica_lag(&target, SQL).await.map_err(failed)?.ms {
@@ -145,6 +145,16 @@ impl DrCluster<'_, Alone> {
             Some(ms) => Ok(format!("{status}, {} behind at most", domain::time::seconds(Duration::from_millis(ms)))),
             None => Ok(format!("{status}; it has replayed nothing yet that tells its lag")),
         }
+    }
+
+    /// A successor that writes while the first Region serves follows nobody: it can take nothing over.
+    async fn writes(&self, status: &str) -> Found {
+        let item = self.own.states.kept(self.cluster(), ITEM).await.map_err(failed)?;
+        let region: Region = item.and_then(|item| serde_json::from_value(item).ok()).unwrap_or_default();
+        if region.phase == Phase::Standby && region.change.is_none() {
+            return Err(format!("the successor is {status}, and a writer of its own: it follows nobody"));
+        }
+        Ok(format!("{status}; it writes: this Region serves"))
     }
 
     /// AWS's word for the successor, and where it is.
