@@ -150,9 +150,8 @@ async fn settle<O: Steers>(cluster: &mut Pass<O>) -> Result<Report, Failure> {
         End::Refuse(seen, reason) => {
             let page = domain::failover::refusal(&seen, &reason);
             // The members' own steps are found again without a change.
-            let undo =
-                (undo(&seen, &reason), (|_: &domain::failover::Step| false) as fn(&domain::failover::Step) -> bool);
-            refuse(cluster, undo, (reason.kind(), TELL_AGAIN), &page).await?;
+            let undo = undo(&seen, &reason);
+            refuse(cluster, undo, |_| false, (reason.kind(), TELL_AGAIN), &page).await?;
             Ok(Report::new(&name, "refused", reason.to_string()))
         }
     }
@@ -172,7 +171,8 @@ pub async fn explain<O: Steers>(cluster: &mut Pass<O>) -> Result<Report, Failure
 /// one before it failed, so that somebody goes on.
 async fn refuse<C: Cluster>(
     cluster: &mut C,
-    (undo, ends): (Vec<C::Step>, fn(&C::Step) -> bool),
+    undo: Vec<C::Step>,
+    ends: fn(&C::Step) -> bool,
     (kind, again): (&str, Duration),
     page: &Page,
 ) -> Result<(), Failure> {

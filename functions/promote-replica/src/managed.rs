@@ -252,8 +252,9 @@ async fn settle<O: Managed>(cluster: &mut ManagedPass<O>) -> Result<Report, Fail
         End::Refuse(_, reason) if reason.is_answer() => Ok(Report::new(&name, "refused", reason.to_string())),
         End::Refuse(ManagedSeen { seen, .. }, reason) => {
             let page = refusal(&seen, &reason);
-            let ends: fn(&Step) -> bool = |step| matches!(step, Step::Abandon { .. });
-            refuse(cluster, (undo(&seen, &reason), ends), (reason.kind(), reason.tell_again()), &page).await?;
+            let ends = |step: &Step| matches!(step, Step::Abandon { .. });
+            let again = (reason.kind(), reason.tell_again());
+            refuse(cluster, undo(&seen, &reason), ends, again, &page).await?;
             Ok(Report::new(&name, "refused", reason.to_string()))
         }
     }
