@@ -297,11 +297,11 @@ pub struct Storage {
     #[schemars(title = "Type")]
     pub r#type: VolumeType,
     /// Provisioned I/O operations a second; none given: the type's own.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(title = "IOPS", with = "u32", range(min = 1_000, max = 256_000))]
     pub iops: Option<u32>,
     /// AWS lets it grow up to this, GiB; none given: it does not.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(title = "Largest size in GiB", with = "u32", range(min = 22, max = 65_536))]
     pub max_size_gib: Option<u32>,
 }

@@ -16,6 +16,10 @@ pub(in super::super) fn rds(spec: &Spec) -> Vec<Finding> {
     found.extend(storage(&rds.storage));
     found.extend(of_a_cluster(&rds));
     found.extend(roles(spec));
+    if spec.dr.is_some() && rds.multi_az == MultiAz::Cluster {
+        let allowed = "\"instance\" or \"none\" beside /dr: RDS copies no Multi-AZ DB cluster to another Region";
+        found.push(Finding::new(&["/rds/multi_az", "/dr"], "\"cluster\"", allowed));
+    }
     if let Some(pooler) = &rds.pooler {
         found.extend(pools(spec, pooler));
     }
